@@ -1,0 +1,1 @@
+"""Singer tap for the chat messages of Kommo (formerly amoCRM)."""

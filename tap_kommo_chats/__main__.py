@@ -1,0 +1,31 @@
+"""The command `tap-kommo-chats`."""
+
+from __future__ import annotations
+
+import sys
+
+from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
+
+from tap_kommo_chats.tap import TapKommoChats
+
+
+def main() -> None:
+    """Run the tap, and end a failed run with what an operator needs to read.
+
+    Raises:
+        SystemExit: Always; the code is 1 when the run failed.
+    """
+    try:
+        TapKommoChats.cli()
+    except ConfigValidationError as error:
+        for line in error.errors:
+            TapKommoChats.logger.critical(line)
+        sys.exit(1)
+    except SingerSDKError as error:
+        # These are raised for an operator, whom a traceback would not help.
+        TapKommoChats.logger.critical("%s", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What an answer of the history endpoint means: rows, or a failure to tell of.
+
+Documented by Kommo: 200, 204, 400 and 403. The bodies of errors are not: they may be
+JSON of two kinds, HTML, or empty, so they are read leniently.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import FatalAPIError
+
+if TYPE_CHECKING:
+    import requests
+
+
+def decode_history(response: requests.Response) -> list[Any]:
+    """Take the rows out of an answer.
+
+    Args:
+        response: A 200 or a 204 of the history endpoint.
+
+    Returns:
+        The rows in the server's order. A 204 has none. Numbers with a point are
+        `Decimal`, so that none is rounded.
+
+    Raises:
+        FatalAPIError: If the body is not an object with a list of messages.
+    """
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        return []
+    try:
+        body = json.loads(response.content, parse_float=Decimal)
+    except ValueError:
+        body = None
+    rows = body.get("messages") if isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        msg = (
+            "the answer is not a history (JSON with a list of messages): check that "
+            "api_url is the Chats API"
+        )
+        raise FatalAPIError(msg)
+    return rows
+
+
+_ADVICE: dict[int, str] = {
+    HTTPStatus.BAD_REQUEST: "check scope_id and the conversation's id",
+    HTTPStatus.FORBIDDEN: "the signature was refused: check that channel_secret is the "
+    "secret of the channel in scope_id, and that this machine's clock is right",
+    HTTPStatus.NOT_FOUND: "check api_url and scope_id",
+    HTTPStatus.TOO_MANY_REQUESTS: "too many requests: run fewer taps at once",
+}
+
+
+def describe_error(response: requests.Response, conversation_id: str) -> str:
+    """Tell an operator what an error answer means.
+
+    Args:
+        response: An answer that is neither 200 nor 204.
+        conversation_id: The conversation that was asked for.
+
+    Returns:
+        One line: the conversation, the status, what Kommo said if it can be read,
+        and what to do. It has no secret and no text of a message.
+    """
+    status = response.status_code
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        advice = "Kommo is in trouble: run again later"
+    elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        advice = "redirects are not followed: check api_url"
+    else:
+        advice = _ADVICE.get(status, "this is unexpected: check api_url")
+    said = _what_it_said(response)
+    return (
+        f"Conversation {conversation_id}: Kommo answered {status}"
+        f"{f' ({said})' if said else ''}; {advice}"
+    )
+
+
+_SAID_AT_MOST = 200
+
+
+def _what_it_said(response: requests.Response) -> str:
+    """Read the explanation in an error's body, or nothing."""
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        return ""
+    if not isinstance(body, dict):
+        return ""
+    parts = (body.get(name) for name in ("error_description", "title", "detail"))
+    said = ": ".join(part for part in parts if isinstance(part, str) and part)
+    # A server may quote what it was sent, or what it expected instead.
+    said = re.sub(r"[0-9A-Fa-f]{32,}", "...", said)
+    return " ".join(said.split())[:_SAID_AT_MOST]

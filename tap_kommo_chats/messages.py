@@ -1,0 +1,338 @@
+"""One row of the history API, and the Singer record it becomes.
+
+The record's schema stands here once, as data. What the schema knows is read from
+it, so that no field can be in one place and not in the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from singer_sdk import typing as th
+
+Record: TypeAlias = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_INT64 = range(-(2**63), 2**63)
+_LONGEST_INSTANT = 20
+"""Digits no timestamp has; writing 1e999999999 out would take all memory."""
+
+
+def _text(name: str, description: str) -> th.Property[str]:
+    return th.Property(name, th.StringType, description=description)
+
+
+def _key(name: str, description: str) -> th.Property[str]:
+    return th.Property(name, th.StringType, required=True, description=description)
+
+
+def _participant(name: str, description: str) -> th.Property[Any]:
+    return th.Property(
+        name,
+        th.ObjectType(
+            _text("id", "Kommo's id of the participant."),
+            _text(
+                "client_id",
+                "The participant's id on the integration's side. External people "
+                "have one, Kommo's own users do not.",
+            ),
+            _text("name", "Display name."),
+            _text("avatar", "URL of the participant's picture."),
+            _text("phone", "Phone number, as the integration gave it."),
+            _text("email", "Email address, as the integration gave it."),
+        ),
+        description=description,
+    )
+
+
+SCHEMA: dict[str, Any] = th.PropertiesList(
+    _key(
+        "scope_id",
+        "The channel and the account the message belongs to: "
+        "{channel_id}_{account's amojo_id}.",
+    ),
+    _key("conversation_id", "Kommo's UUID of the conversation."),
+    _key("message_id", "Kommo's id of the message, from message.id."),
+    th.Property(
+        "sent_at",
+        th.DateTimeType,
+        required=True,
+        description="When the message was sent, in UTC with milliseconds: from "
+        "msec_timestamp, else from timestamp.",
+    ),
+    th.Property(
+        "direction",
+        th.StringType,
+        required=True,
+        allowed_values=["incoming", "outgoing"],
+        description="incoming when the message has no receiver (the customer "
+        "wrote), else outgoing (a user or a bot wrote).",
+    ),
+    th.Property(
+        "timestamp",
+        th.IntegerType,
+        description="Unix time in seconds, as the API gives it.",
+    ),
+    th.Property(
+        "msec_timestamp",
+        th.IntegerType,
+        description="Unix time in milliseconds, as the API gives it. Missing in "
+        "older messages.",
+    ),
+    _participant("sender", "Who wrote the message."),
+    _participant("receiver", "Who the message was written to; outgoing only."),
+    th.Property(
+        "message",
+        th.ObjectType(
+            _text("id", "Kommo's id of the message."),
+            _text("client_id", "The integration's own id of the message."),
+            _text(
+                "type",
+                "text, contact, file, video, picture, voice, audio, sticker or "
+                "location.",
+            ),
+            _text("text", "The text of the message, or the caption of a file."),
+            _text("media", "URL of the attachment."),
+            _text("thumbnail", "URL of the attachment's preview."),
+            _text("file_name", "Name of the attachment."),
+            th.Property(
+                "file_size",
+                th.IntegerType,
+                description="Size of the attachment in bytes.",
+            ),
+            _text(
+                "media_group_id",
+                "Shared by the rows that are the attachments of one message.",
+            ),
+            th.Property(
+                "location",
+                th.ObjectType(
+                    th.Property(
+                        "lon", th.NumberType, description="Longitude in degrees."
+                    ),
+                    th.Property(
+                        "lat", th.NumberType, description="Latitude in degrees."
+                    ),
+                ),
+                description="The place that was sent, for type location.",
+            ),
+            th.Property(
+                "contact",
+                th.ObjectType(
+                    _text("name", "Name of the contact."),
+                    _text("phone", "Phone number of the contact."),
+                ),
+                description="The contact that was sent, for type contact.",
+            ),
+        ),
+        description="The message itself.",
+    ),
+    th.Property(
+        "extra",
+        th.ObjectType(additional_properties=True),
+        description="What has no column of its own, under its dotted path: fields "
+        "this schema does not know, and values whose type is not the documented "
+        "one. Null when there is none.",
+    ),
+).to_dict()
+"""JSON schema of the `chat_history` stream."""
+
+_OURS = frozenset(
+    ("scope_id", "conversation_id", "message_id", "sent_at", "direction", "extra"),
+)
+
+_Known: TypeAlias = "dict[str, tuple[type, ...] | _Known]"
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float, Decimal),
+}
+
+
+def _known(schema: dict[str, Any]) -> _Known:
+    """Read from the schema which API fields it has, and of which Python types."""
+    known: _Known = {}
+    for name, field in schema["properties"].items():
+        kind = next(kind for kind in field["type"] if kind != "null")
+        known[name] = _known(field) if kind == "object" else _PYTHON_TYPES[kind]
+    return known
+
+
+_KNOWN = _known(
+    {
+        "properties": {
+            name: field
+            for name, field in SCHEMA["properties"].items()
+            if name not in _OURS
+        },
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the API's `messages`, with what paging and keys need of it.
+
+    Attributes:
+        position: Rows before it in the conversation, newest first, when it was read.
+        value: The row as the API gave it, normally an object.
+        message_id: Kommo's id of the message, or None when there is none to use.
+        sent_ms: When it was sent, in milliseconds since 1970, or None when no
+            timestamp can be used.
+    """
+
+    position: int
+    value: Any
+    message_id: str | None
+    sent_ms: int | None
+
+    @property
+    def identity(self) -> str:
+        """What tells this row from others of its conversation."""
+        if self.message_id is not None:
+            return self.message_id
+        content = json.dumps(self.value, sort_keys=True, default=str)
+        digest = hashlib.blake2b(content.encode(errors="surrogatepass")).hexdigest()
+        return f"without id: {digest}"
+
+    @property
+    def flaw(self) -> str | None:
+        """Why the row cannot become a record, or None when it can."""
+        if self.message_id is None:
+            return "no message.id"
+        if self.sent_ms is None:
+            return "no usable timestamp"
+        return None
+
+
+def read_row(value: object, position: int) -> Row:
+    """Read from a row what identifies and dates it.
+
+    Args:
+        value: The row as decoded from JSON; anything is taken.
+        position: Rows before it in the conversation.
+
+    Returns:
+        The row, whatever its shape.
+    """
+    row = value if isinstance(value, dict) else {}
+    message = row.get("message")
+    message_id = message.get("id") if isinstance(message, dict) else None
+    if isinstance(message_id, int) and not isinstance(message_id, bool):
+        message_id = str(message_id)
+    sent_ms = _instant(row.get("msec_timestamp"), 1)
+    if sent_ms is None:
+        sent_ms = _instant(row.get("timestamp"), 1000)
+    return Row(
+        position=position,
+        value=value,
+        message_id=message_id if isinstance(message_id, str) and message_id else None,
+        sent_ms=sent_ms,
+    )
+
+
+def _instant(value: object, unit_ms: int) -> int | None:
+    """Read a timestamp leniently; None when it is none that a calendar has."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
+        return None
+    if isinstance(value, Decimal) and value.adjusted() > _LONGEST_INSTANT:
+        return None
+    try:
+        instant = int(value) * unit_ms
+        _EPOCH + timedelta(milliseconds=instant)
+    except (ValueError, OverflowError):
+        return None
+    return instant
+
+
+def format_instant(instant_ms: int) -> str:
+    """Write an instant as records carry it.
+
+    Args:
+        instant_ms: Milliseconds since 1970, within the calendar's years 1 to 9999.
+
+    Returns:
+        ISO 8601 in UTC with milliseconds, such as `2022-12-13T11:00:00.000+00:00`.
+    """
+    moment = _EPOCH + timedelta(milliseconds=instant_ms)
+    return moment.isoformat(timespec="milliseconds")
+
+
+def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
+    """Make a row's record.
+
+    Values travel as they came. A value whose type is not the documented one would
+    break a target that checks types, so it travels in `extra`.
+
+    Args:
+        row: A row without a flaw.
+        scope_id: The scope it was read from.
+        conversation_id: The conversation it was read from.
+
+    Returns:
+        A record of the stream's schema.
+
+    Raises:
+        ValueError: If the row has a flaw.
+    """
+    if row.message_id is None or row.sent_ms is None:
+        msg = f"a row with {row.flaw} has no record"
+        raise ValueError(msg)
+    extra: dict[str, Any] = {}
+    fields = _sort_out(row.value, _KNOWN, "", extra)
+    return {
+        "scope_id": scope_id,
+        "conversation_id": conversation_id,
+        "message_id": row.message_id,
+        "sent_at": format_instant(row.sent_ms),
+        # An empty receiver tells as little as none, and PHP writes an empty
+        # object as an empty list.
+        "direction": "outgoing" if row.value.get("receiver") else "incoming",
+        "timestamp": fields.get("timestamp"),
+        "msec_timestamp": fields.get("msec_timestamp"),
+        "sender": fields.get("sender"),
+        "receiver": fields.get("receiver"),
+        "message": fields.get("message"),
+        "extra": extra or None,
+    }
+
+
+def _sort_out(
+    value: dict[str, Any],
+    known: _Known,
+    path: str,
+    extra: dict[str, Any],
+) -> dict[str, Any]:
+    """Part an object into known fields, which are returned, and the rest."""
+    fields: dict[str, Any] = {}
+    for name, item in value.items():
+        kind = known.get(name)
+        if item is None and kind is not None:
+            fields[name] = None
+        elif isinstance(kind, dict) and isinstance(item, dict):
+            fields[name] = _sort_out(item, kind, f"{path}{name}.", extra)
+        elif isinstance(kind, tuple) and _fits(item, kind):
+            fields[name] = item
+        else:
+            extra[path + _escaped(name)] = item
+    return fields
+
+
+def _fits(item: object, kind: tuple[type, ...]) -> bool:
+    if type(item) is int:
+        # Warehouses hold 64 bits; a larger number would stop the load.
+        return int in kind and item in _INT64
+    return type(item) in kind
+
+
+def _escaped(name: str) -> str:
+    """Keep two different paths different when a name itself has a dot."""
+    if "." in name or "\\" in name:
+        return name.replace("\\", "\\\\").replace(".", "\\.")
+    return name

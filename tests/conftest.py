@@ -1,0 +1,28 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.conversations import ConversationStore
+from sandbox.seed import seeded_store
+from sandbox.server import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox with no conversation yet."""
+    with Sandbox(ConversationStore()) as server:
+        yield server
+
+
+@pytest.fixture
+def seeded_sandbox() -> Iterator[Sandbox]:
+    """A sandbox with the conversations of the demo."""
+    with Sandbox(seeded_store()) as server:
+        yield server

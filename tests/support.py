@@ -1,0 +1,70 @@
+"""Running the tap in this process, and reading what it wrote."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tap_kommo_chats.tap import TapKommoChats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sandbox.server import Sandbox
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one run wrote to standard output, line by line."""
+
+    lines: tuple[str, ...]
+
+    @property
+    def messages(self) -> list[Message]:
+        return [json.loads(line, parse_float=Decimal) for line in self.lines]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [m["record"] for m in self.messages if m["type"] == "RECORD"]
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        return [(r["conversation_id"], r["message_id"]) for r in self.records]
+
+
+def config_for(sandbox: Sandbox, ids: Sequence[str] | None = None) -> dict[str, Any]:
+    """The settings to read a sandbox: all of its conversations, or some."""
+    return {
+        "api_url": sandbox.url,
+        "scope_id": sandbox.scope_id,
+        "channel_secret": sandbox.secret,
+        "conversation_ids": list(ids or sandbox.store.conversation_ids()),
+    }
+
+
+@contextlib.contextmanager
+def captured_output() -> Iterator[list[Output]]:
+    """Collect standard output, as bytes go out, also when the run fails."""
+    written = io.BytesIO()
+    output = io.TextIOWrapper(written, encoding="utf-8")
+    collected: list[Output] = []
+    try:
+        with contextlib.redirect_stdout(output):
+            yield collected
+    finally:
+        output.flush()
+        lines = written.getvalue().decode("utf-8").split("\n")[:-1]
+        collected.append(Output(tuple(lines)))
+
+
+def run(config: dict[str, Any]) -> Output:
+    """Run the tap once and return what it wrote."""
+    with captured_output() as collected:
+        TapKommoChats(config=config).sync_all()
+    return collected[0]

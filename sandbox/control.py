@@ -1,0 +1,113 @@
+"""The endpoints under ``/_sandbox/`` that change and show what the sandbox holds.
+
+They are for scripts that run the sandbox as a process. They need no signature,
+and Kommo has nothing like them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sandbox.conversations import ConversationStore, Row
+
+
+def control_app(
+    store: ConversationStore, statuses: Callable[[], Iterable[int]]
+) -> web.Application:
+    """Build the application to mount under ``/_sandbox/``.
+
+    Args:
+        store: The conversations to change and show.
+        statuses: Returns the HTTP statuses answered so far.
+    """
+    control = _Control(store, statuses)
+    messages = "/conversations/{conversation_id}/messages"
+    app = web.Application()
+    app.router.add_get(messages, control.messages)
+    app.router.add_post(messages, control.add)
+    app.router.add_patch(messages + "/{message_id}", control.edit)
+    app.router.add_delete(messages + "/{message_id}", control.remove)
+    app.router.add_get("/requests", control.requests)
+    return app
+
+
+class _Control:
+    def __init__(
+        self, store: ConversationStore, statuses: Callable[[], Iterable[int]]
+    ) -> None:
+        self._store = store
+        self._statuses = statuses
+
+    async def messages(self, request: web.Request) -> web.Response:
+        rows = self._store.rows(request.match_info["conversation_id"])
+        return web.json_response({"messages": rows})
+
+    async def add(self, request: web.Request) -> web.Response:
+        row = await _json_object(request)
+        message = row.get("message")
+        if not (
+            isinstance(row.get("timestamp"), int)
+            and isinstance(row.get("msec_timestamp", 0), int)
+            and isinstance(message, dict)
+            and isinstance(message.get("id"), str)
+        ):
+            raise _error(
+                web.HTTPBadRequest,
+                "A row needs message.id, an integer timestamp and, if it has one, "
+                "an integer msec_timestamp.",
+            )
+        self._store.add(request.match_info["conversation_id"], row)
+        return web.json_response(row, status=201)
+
+    async def edit(self, request: web.Request) -> web.Response:
+        changes = await _json_object(request)
+        conversation_id, message_id = _named_message(request)
+        try:
+            self._store.edit(conversation_id, message_id, **changes)
+        except KeyError:
+            raise _error(web.HTTPNotFound, "There is no such message.") from None
+        return web.Response(status=204)
+
+    async def remove(self, request: web.Request) -> web.Response:
+        try:
+            self._store.remove(*_named_message(request))
+        except KeyError:
+            raise _error(web.HTTPNotFound, "There is no such message.") from None
+        return web.Response(status=204)
+
+    async def requests(self, _request: web.Request) -> web.Response:
+        by_status = Counter(self._statuses())
+        return web.json_response(
+            {
+                "total": by_status.total(),
+                "by_status": {str(status): by_status[status] for status in by_status},
+            }
+        )
+
+
+def _named_message(request: web.Request) -> tuple[str, str]:
+    return request.match_info["conversation_id"], request.match_info["message_id"]
+
+
+async def _json_object(request: web.Request) -> Row:
+    try:
+        value = json.loads(await request.read())
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise _error(web.HTTPBadRequest, "The body has to be a JSON object.")
+    return value
+
+
+def _error(kind: type[web.HTTPClientError], description: str) -> web.HTTPClientError:
+    return kind(
+        text=json.dumps({"error_description": description}),
+        content_type="application/json",
+    )

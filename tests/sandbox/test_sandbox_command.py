@@ -1,0 +1,106 @@
+"""The command ``python -m sandbox``, run as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from sandbox.seed import CHANNEL_SECRET, SCOPE_ID, seeded_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = [sys.executable, "-m", "sandbox", "--port", "0"]
+ROOT = Path(__file__).parents[2]
+# Unbuffered output would hide a missing flush.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+
+
+@contextmanager
+def running(*options: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [*COMMAND, *options],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def lines_until_ready(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        if line == "ready\n":
+            return lines
+        lines.append(line)
+    pytest.fail(f"not ready: {lines}")
+
+
+def test_it_prints_the_settings_once_it_serves() -> None:
+    with running() as process:
+        lines = lines_until_ready(process)
+        settings = dict(line.rstrip("\n").split("=", 1) for line in lines)
+        url = settings.pop("TAP_KOMMO_CHATS_API_URL")
+        ids = settings.pop("TAP_KOMMO_CHATS_CONVERSATION_IDS")
+        assert settings == {
+            "TAP_KOMMO_CHATS_SCOPE_ID": SCOPE_ID,
+            "TAP_KOMMO_CHATS_CHANNEL_SECRET": CHANNEL_SECRET,
+        }
+        assert json.loads(ids) == seeded_store().conversation_ids()
+        response = requests.get(url + "/_sandbox/requests", timeout=10)
+        assert response.json() == {"total": 0, "by_status": {}}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly_on_a_signal(number: signal.Signals) -> None:
+    with running() as process:
+        lines_until_ready(process)
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=10)
+        assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_it_writes_the_same_settings_to_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.env"
+    path.write_text("left by an earlier run")
+    with running("--settings-file", str(path)) as process:
+        lines = lines_until_ready(process)
+        assert path.read_text(encoding="utf-8") == "".join(lines)
+        assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--host", "0.0.0.0"], 2, "loopback"),  # noqa: S104 - is refused
+        (["--settings-file", "/nonexistent/file"], 1, "/nonexistent/file"),
+    ],
+)
+def test_it_says_why_it_cannot_start(options: list[str], code: int, said: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, *options],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,119 @@
+"""The store: order, pages and changes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.conversations import ConversationStore, Row
+
+
+def row(message_id: str, timestamp: int, **more: int) -> Row:
+    return {
+        "timestamp": timestamp,
+        **more,
+        "sender": {"id": "s"},
+        "message": {"id": message_id, "type": "text", "text": message_id},
+    }
+
+
+def store_of(*rows: Row) -> ConversationStore:
+    store = ConversationStore()
+    for each in rows:
+        store.add("chat", each)
+    return store
+
+
+def test_rows_come_newest_first_in_whatever_order_they_were_added() -> None:
+    store = store_of(row("b", 20), row("c", 30), row("a", 10))
+    assert store.message_ids("chat") == ["c", "b", "a"]
+
+
+def test_of_two_rows_of_one_time_the_later_added_comes_first() -> None:
+    store = store_of(row("a", 10), row("z", 20), row("b", 10))
+    assert store.message_ids("chat") == ["z", "b", "a"]
+
+
+def test_milliseconds_decide_within_a_second() -> None:
+    store = store_of(
+        row("late", 10, msec_timestamp=10_900),
+        row("early", 10, msec_timestamp=10_100),
+        row("seconds only", 10),
+    )
+    assert store.message_ids("chat") == ["late", "early", "seconds only"]
+
+
+@given(
+    times=st.lists(st.integers(0, 9), max_size=30),
+    offset=st.integers(0, 40),
+    limit=st.integers(1, 50),
+)
+def test_a_page_is_a_slice_of_all_rows(
+    times: list[int], offset: int, limit: int
+) -> None:
+    store = store_of(*(row(str(number), time) for number, time in enumerate(times)))
+    rows = store.rows("chat")
+    assert store.page("chat", offset, limit) == rows[offset : offset + limit]
+    assert [each["timestamp"] for each in rows] == sorted(times, reverse=True)
+
+
+def test_a_row_is_served_as_it_was_added() -> None:
+    added = row("a", 10, unknown=1)
+    assert store_of(added).rows("chat") == [added]
+
+
+def test_an_edit_changes_the_fields_named_and_leaves_the_row_at_its_place() -> None:
+    store = store_of(row("a", 10), row("b", 20))
+    store.edit("chat", "a", text="new", tag="t")
+    assert store.message_ids("chat") == ["b", "a"]
+    assert store.rows("chat")[1]["message"] == {
+        "id": "a",
+        "type": "text",
+        "text": "new",
+        "tag": "t",
+    }
+
+
+def test_a_page_that_was_taken_does_not_change_with_an_edit() -> None:
+    store = store_of(row("a", 10))
+    page = store.page("chat", 0, 50)
+    store.edit("chat", "a", text="new")
+    assert page == [row("a", 10)]
+
+
+def test_a_field_may_have_the_name_of_an_argument() -> None:
+    store = store_of(row("a", 10))
+    store.edit("chat", "a", conversation_id="x", message_id="y")
+    assert store.rows("chat")[0]["message"]["conversation_id"] == "x"
+
+
+def test_a_removed_row_is_gone_and_its_conversation_stays() -> None:
+    store = store_of(row("a", 10))
+    store.remove("chat", "a")
+    assert store.rows("chat") == []
+    assert store.conversation_ids() == ["chat"]
+
+
+def test_a_known_conversation_may_have_no_rows() -> None:
+    store = store_of(row("a", 10))
+    store.add_conversation("empty")
+    store.add_conversation("chat")
+    assert store.conversation_ids() == ["chat", "empty"]
+    assert [store.size("chat"), store.size("empty"), store.size("unknown")] == [1, 0, 0]
+
+
+def test_asking_for_an_unknown_conversation_does_not_make_it_known() -> None:
+    store = ConversationStore()
+    assert store.page("unknown", 0, 50) == store.rows("unknown") == []
+    with pytest.raises(KeyError):
+        store.remove("unknown", "a")
+    assert store.conversation_ids() == []
+
+
+def test_changing_an_unknown_message_is_an_error() -> None:
+    store = store_of(row("a", 10))
+    with pytest.raises(KeyError):
+        store.edit("chat", "b", text="new")
+    with pytest.raises(KeyError):
+        store.remove("chat", "b")

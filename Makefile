@@ -1,0 +1,71 @@
+# Needs make and a Python from 3.10 on with pip. Everything else is fetched from the
+# package index into this folder: uv into .tools, the locked packages into .venv,
+# Meltano's plugins into .meltano. Another Python: make test PYTHON=python3.12
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+# A folder of this name is left alone by linters.
+UV_HOME := .tools/uv-$(UV_VERSION)/site-packages
+UV := $(UV_HOME)/bin/uv
+BIN := .venv/bin
+
+# uv takes the Python asked for, whatever else it finds, and downloads none.
+PYTHON_FOUND := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 10) and sys.executable or "")' 2>/dev/null)
+export UV_PYTHON := $(PYTHON_FOUND)
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+
+# Named after the Python, so that another one makes the environment anew.
+SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
+
+.PHONY: help demo test lint format clean python
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    load chats of a local stand-in for Kommo into DuckDB'
+	@echo 'make test    lint, type check and run the tests'
+	@echo 'make lint    lint and type check only'
+	@echo 'make format  put the code into shape'
+	@echo 'make clean   remove what the others made; output/ and .meltano/ stay'
+
+demo: $(SYNCED)
+	@$(BIN)/python scripts/demo.py
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(SYNCED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(SYNCED)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Meltano keeps bookmarks in .meltano, and output holds what was loaded: both are
+# the user's.
+clean:
+	rm -rf .venv .tools dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(SYNCED): $(UV) pyproject.toml uv.lock | python
+	@echo 'Setting up .venv ...'
+	@$(UV) sync --locked --quiet
+	@rm -f .venv/.synced-*
+	@touch $@
+
+# --target is a folder of its own, so it works where the system's Python must not be
+# changed.
+$(UV): | python
+	@'$(PYTHON_FOUND)' -m pip --version >/dev/null || { \
+	  echo '$(PYTHON) has no pip. On Debian and Ubuntu: apt install python3-pip' >&2; \
+	  exit 1; }
+	@rm -rf .tools/uv-*
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+	  '$(PYTHON_FOUND)' -m pip install --quiet --target $(UV_HOME) uv==$(UV_VERSION)
+	@touch $@
+
+python:
+	@test -n '$(PYTHON_FOUND)' || { \
+	  echo '$(PYTHON) is not Python 3.10 or newer. Try: make PYTHON=python3.12' >&2; \
+	  exit 1; }

@@ -18,15 +18,18 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Named after the Python, so that another one makes the environment anew.
 SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
 
-.PHONY: help demo test lint format clean python
+.PHONY: help setup demo test lint format clean python
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    load chats of a local stand-in for Kommo into DuckDB'
 	@echo 'make test    lint, type check and run the tests'
+	@echo 'make setup   set up .venv, with the tap and Meltano in it'
 	@echo 'make lint    lint and type check only'
 	@echo 'make format  put the code into shape'
 	@echo 'make clean   remove what the others made; output/ and .meltano/ stay'
+
+setup: $(SYNCED)
 
 demo: $(SYNCED)
 	@$(BIN)/python scripts/demo.py
@@ -51,6 +54,8 @@ clean:
 $(SYNCED): $(UV) pyproject.toml uv.lock | python
 	@echo 'Setting up .venv ...'
 	@$(UV) sync --locked --quiet
+	@# Meltano does not notice that the tap's dependencies changed.
+	@rm -rf .meltano/extractors/tap-kommo-chats/venv
 	@rm -f .venv/.synced-*
 	@touch $@
 

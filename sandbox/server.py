@@ -7,7 +7,7 @@ import ipaddress
 import json
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from sandbox.seed import CHANNEL_SECRET, SCOPE_ID
 from sandbox.verification import PageRequest, Refusal, RequestParts, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -40,6 +40,8 @@ class SeenRequest:
         limit: The limit asked for, where it is an integer.
         status: The HTTP status answered.
         problem: What was wrong with the request, if anything.
+        headers: The headers by name, in lower case. They hold the signature, so they
+            are not shown.
     """
 
     at: float
@@ -50,6 +52,7 @@ class SeenRequest:
     limit: int | None
     status: int
     problem: str | None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 class Sandbox:
@@ -216,6 +219,7 @@ class Sandbox:
             limit=asked.limit,
             status=response.status,
             problem=problem,
+            headers={name.lower(): value for name, value in request.headers.items()},
         )
         if self.answer is not None:
             other = self.answer(seen)

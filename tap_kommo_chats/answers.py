@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timezone
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from singer_sdk.exceptions import FatalAPIError
 
 if TYPE_CHECKING:
     import requests
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def decode_history(response: requests.Response) -> list[Any]:
@@ -34,9 +39,11 @@ def decode_history(response: requests.Response) -> list[Any]:
     if response.status_code == HTTPStatus.NO_CONTENT:
         return []
     try:
-        body = json.loads(response.content, parse_float=Decimal)
-    except ValueError:
-        body = None
+        body = _DECODER.decode(response.content)
+    except (ValueError, RecursionError):
+        # What msgspec takes offence at, such as half of a surrogate pair, the standard
+        # library may still read.
+        body = _decode_leniently(response.content)
     rows = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(rows, list):
         msg = (
@@ -47,13 +54,46 @@ def decode_history(response: requests.Response) -> list[Any]:
     return rows
 
 
+def _decode_leniently(content: bytes) -> object:
+    try:
+        return json.loads(content, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+_REFUSED = (
+    "the signature was refused: check that channel_secret is the secret of the channel "
+    "in scope_id, and that this machine's clock is right"
+)
 _ADVICE: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "check scope_id and the conversation's id",
-    HTTPStatus.FORBIDDEN: "the signature was refused: check that channel_secret is the "
-    "secret of the channel in scope_id, and that this machine's clock is right",
+    HTTPStatus.UNAUTHORIZED: _REFUSED,
+    HTTPStatus.FORBIDDEN: _REFUSED,
     HTTPStatus.NOT_FOUND: "check api_url and scope_id",
     HTTPStatus.TOO_MANY_REQUESTS: "too many requests: run fewer taps at once",
 }
+
+
+def retry_after_seconds(response: requests.Response) -> float | None:
+    """Read how long the server asks to wait.
+
+    Args:
+        response: Any answer.
+
+    Returns:
+        Seconds from now, 0 when that is over; None when the answer does not say, or
+        not so that it can be read. Never confirmed by Kommo.
+    """
+    asked = response.headers.get("Retry-After", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    try:
+        moment = parsedate_to_datetime(asked)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
 
 
 def describe_error(response: requests.Response, conversation_id: str) -> str:
@@ -81,19 +121,22 @@ def describe_error(response: requests.Response, conversation_id: str) -> str:
     )
 
 
-_SAID_AT_MOST = 200
+_SAID_AT_MOST = 100
 
 
 def _what_it_said(response: requests.Response) -> str:
-    """Read the explanation in an error's body, or nothing."""
+    """Read an error's kind from its body, or nothing.
+
+    Its description is left out: a server may quote there what it was sent, or what it
+    expected instead.
+    """
     try:
         body = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(body, dict):
         return ""
-    parts = (body.get(name) for name in ("error_description", "title", "detail"))
+    parts = (body.get(name) for name in ("error_type", "title"))
     said = ": ".join(part for part in parts if isinstance(part, str) and part)
-    # A server may quote what it was sent, or what it expected instead.
-    said = re.sub(r"[0-9A-Fa-f]{32,}", "...", said)
+    said = re.sub(r"[0-9A-Za-z+/=_-]{24,}", "...", said)
     return " ".join(said.split())[:_SAID_AT_MOST]

@@ -6,18 +6,18 @@ it, so that no field can be in one place and not in the other.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+import msgspec
 from singer_sdk import typing as th
 
 Record: TypeAlias = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_INSTANT = 20
 """Digits no timestamp has; writing 1e999999999 out would take all memory."""
@@ -134,7 +134,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "extra",
-        th.ObjectType(additional_properties=True),
+        # No list of properties: flattening would take an empty one for all there is.
+        th.CustomType({"type": ["object", "null"]}),
         description="What has no column of its own, under its dotted path: fields "
         "this schema does not know, and values whose type is not the documented "
         "one. Null when there is none.",
@@ -193,19 +194,25 @@ class Row:
     sent_ms: int | None
 
     @property
+    def content_hash(self) -> int:
+        """Tells two contents apart, within this process."""
+        try:
+            return hash(_ENCODER.encode(self.value))
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return hash(repr(self.value))
+
+    @property
     def identity(self) -> str:
         """What tells this row from others of its conversation."""
         if self.message_id is not None:
             return self.message_id
-        content = json.dumps(self.value, sort_keys=True, default=str)
-        digest = hashlib.blake2b(content.encode(errors="surrogatepass")).hexdigest()
-        return f"without id: {digest}"
+        return f"without id: {self.content_hash}"
 
     @property
     def flaw(self) -> str | None:
         """Why the row cannot become a record, or None when it can."""
         if self.message_id is None:
-            return "no message.id"
+            return "no usable message.id"
         if self.sent_ms is None:
             return "no usable timestamp"
         return None
@@ -223,18 +230,37 @@ def read_row(value: object, position: int) -> Row:
     """
     row = value if isinstance(value, dict) else {}
     message = row.get("message")
-    message_id = message.get("id") if isinstance(message, dict) else None
-    if isinstance(message_id, int) and not isinstance(message_id, bool):
-        message_id = str(message_id)
-    sent_ms = _instant(row.get("msec_timestamp"), 1)
-    if sent_ms is None:
-        sent_ms = _instant(row.get("timestamp"), 1000)
     return Row(
         position=position,
         value=value,
-        message_id=message_id if isinstance(message_id, str) and message_id else None,
-        sent_ms=sent_ms,
+        message_id=_id(message.get("id")) if isinstance(message, dict) else None,
+        sent_ms=_sent_ms(row),
     )
+
+
+def _id(value: object) -> str | None:
+    """Read an id; None when it is none that can be a key."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: no warehouse would take it.
+        return None
+    return value
+
+
+def _sent_ms(row: dict[str, Any]) -> int | None:
+    milliseconds = _instant(row.get("msec_timestamp"), 1)
+    if milliseconds is not None and milliseconds > 0:
+        return milliseconds
+    seconds = _instant(row.get("timestamp"), 1000)
+    # Zero stands for an empty value, so it is taken only for want of another.
+    if milliseconds is None or (seconds is not None and seconds > 0):
+        return seconds
+    return milliseconds
 
 
 def _instant(value: object, unit_ms: int) -> int | None:

@@ -3,10 +3,10 @@
 The API pages by offset, newest message first, and the list shifts while it is
 being read. New messages push rows down: rows repeat, which is harmless. Messages
 that vanish pull rows up, and a plain `offset += limit` would skip as many rows as
-vanished. So every page after the first starts early enough to repeat a row that was
-already read. Rows never swap places, so a page that holds one row already read
-leaves no gap before it. A page that holds none does: it is thrown away, and the
-paginator steps back, further each time, until the two meet.
+vanished. So every page after the first starts early enough to begin with a row that
+was already read. Rows keep their order, so nothing can be missing between the two.
+A page that begins with another row is thrown away, and the paginator steps back,
+further each time, until the two meet.
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ PAGE_SIZE = 50
 _WIDENING = 5
 """How much further each step back goes: 1, 5, 25, 125 rows before the gap."""
 
-_SAME_PAGE_LIMIT = 20
-"""So often the same page in a row, at advancing offsets, is no accident: it would
-take as many new messages between two requests as a page has, each time."""
+_ENDING_ROWS = 5
+"""So many rows in a row before the cut-off end a walk. A single one may be a message
+that was imported with an old time."""
+
+_BARREN_PAGES_AT_MOST = 200
+"""Pages in a row that bring no new row, each at another offset. Between their requests
+10,000 messages would have to arrive; rather the server does not look at the offset."""
 
 
 class PagingError(FatalAPIError):
@@ -65,15 +69,15 @@ class HistoryPaginator(OffsetPaginator):
 
         Args:
             cutoff_ms: Messages sent before this are not needed, in milliseconds
-                since 1970. The walk ends at the first page that ends before it,
-                unless the server's order turned out not to be newest first. None
-                walks to the conversation's end.
+                since 1970. The walk ends at the first page whose last rows were
+                sent before it, unless the server's order turned out not to be newest
+                first. None walks to the conversation's end.
         """
         super().__init__(start_value=0, page_size=PAGE_SIZE)
         self._cutoff_ms = cutoff_ms
-        self._seen: set[str] = set()
-        self._last_page: dict[str, Row] = {}
-        self._same_pages = 0
+        self._seen: dict[str, int] = {}
+        self._ambiguous: set[str] = set()
+        self._barren_pages = 0
         self._newest_first = True
         self._frontier = 0
         self._overlap = 1
@@ -91,32 +95,21 @@ class HistoryPaginator(OffsetPaginator):
             the page does not join what was read.
 
         Raises:
-            PagingError: If the server answers every offset with the same page.
+            PagingError: If page after page brings nothing new.
         """
         if not self._joins(rows):
             self._overlap *= _WIDENING
             self._next_offset = max(0, self._frontier - self._overlap)
             return HistoryPage((), newest_first=self._newest_first)
 
-        page = {row.identity: row for row in rows}
-        self._refuse_same_page(page)
-        fresh: list[Row] = []
-        latest = dict(self._last_page)
-        for row in rows:
-            before = latest.get(row.identity)
-            if before is None or before.value != row.value:
-                fresh.append(row)
-                latest[row.identity] = row
-        self._seen.update(page)
-        self._last_page = page
-
+        fresh = self._take(rows)
         self._newest_first = self._newest_first and _is_newest_first(rows)
         self._frontier = self.current_value + len(rows)
-        # A step back can reach further than a page is long; to get anywhere, the
-        # next page must bring something new.
-        self._overlap = min(self._overlap, self.page_size // 2)
+        # After a step back the next pages keep a growing distance from it again. No
+        # overlap may be so long that a page brings nothing new.
+        self._overlap = max(1, min(self._overlap, self.page_size) // 2)
         self._next_offset = None if self._ends(rows) else self._frontier - self._overlap
-        return HistoryPage(tuple(fresh), newest_first=self._newest_first)
+        return HistoryPage(fresh, newest_first=self._newest_first)
 
     def advance(self, response: Response) -> None:  # noqa: ARG002 (the SDK's)
         """Move to the next offset, or finish.
@@ -135,9 +128,42 @@ class HistoryPaginator(OffsetPaginator):
 
     def _joins(self, rows: Sequence[Row]) -> bool:
         """Tell whether no row can be missing between these and those before."""
-        return self.current_value == 0 or any(
-            row.identity in self._seen for row in rows
-        )
+        if self.current_value == 0:
+            return True
+        # Rows without an id may well be alike, so they are asked last.
+        for row in [row for row in rows if row.message_id is not None] or rows:
+            if row.identity not in self._ambiguous:
+                return row.identity in self._seen
+        # Nothing tells these rows from one another, so nothing better can be known.
+        return bool(rows)
+
+    def _take(self, rows: Sequence[Row]) -> tuple[Row, ...]:
+        """Remember rows, and pick those to emit."""
+        fresh: list[Row] = []
+        here: set[str] = set()
+        news = False
+        for row in rows:
+            identity = row.identity
+            content = row.content_hash
+            before = self._seen.get(identity)
+            if before != content or (
+                # Rows that cannot be told apart are counted by their places.
+                row.message_id is None and row.position >= self._frontier
+            ):
+                fresh.append(row)
+            news = news or before is None
+            self._seen[identity] = content
+            if identity in here:
+                self._ambiguous.add(identity)
+            here.add(identity)
+        self._barren_pages = 0 if news else self._barren_pages + 1
+        if self._barren_pages > _BARREN_PAGES_AT_MOST:
+            msg = (
+                f"the server answers with the same rows up to offset "
+                f"{self.current_value}, so the rest cannot be read"
+            )
+            raise PagingError(msg)
+        return tuple(fresh)
 
     def _ends(self, rows: Sequence[Row]) -> bool:
         """Tell whether nothing that is needed follows these rows.
@@ -149,19 +175,9 @@ class HistoryPaginator(OffsetPaginator):
             return True
         if self._cutoff_ms is None or not self._newest_first:
             return False
-        times = _plausible_times(rows)
+        last = _plausible_times(rows)[-_ENDING_ROWS:]
         # Whole seconds, because a row may have no milliseconds.
-        return bool(times) and times[-1] // 1000 < self._cutoff_ms // 1000
-
-    def _refuse_same_page(self, page: dict[str, Row]) -> None:
-        same = bool(page) and list(page) == list(self._last_page)
-        self._same_pages = self._same_pages + 1 if same else 0
-        if self._same_pages >= _SAME_PAGE_LIMIT:
-            msg = (
-                f"the server answers offset {self.current_value} with the same rows "
-                "as the offsets before it, so the rest cannot be read"
-            )
-            raise PagingError(msg)
+        return bool(last) and max(last) // 1000 < self._cutoff_ms // 1000
 
 
 def _plausible_times(rows: Sequence[Row]) -> list[int]:

@@ -19,6 +19,9 @@ Config: TypeAlias = Mapping[str, Any]
 
 DEFAULT_API_URL = "https://amojo.kommo.com"
 DEFAULT_REQUEST_TIMEOUT = 30
+DEFAULT_LOOKBACK_DAYS = 1
+DEFAULT_MAX_CONCURRENCY = 8
+DEFAULT_REQUESTS_PER_SECOND = 7
 
 SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -66,11 +69,36 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Request timeout",
         description="Seconds to wait for the server to connect or to send something.",
     ),
+    th.Property(
+        "lookback_days",
+        th.IntegerType,
+        default=DEFAULT_LOOKBACK_DAYS,
+        title="Look-back",
+        description="Days before the last complete run in which messages are read "
+        "again, so that late and edited ones are found. 0 turns it off.",
+    ),
+    th.Property(
+        "max_concurrency",
+        th.IntegerType,
+        default=DEFAULT_MAX_CONCURRENCY,
+        title="Concurrency",
+        description="How many conversations are read at once.",
+    ),
+    th.Property(
+        "requests_per_second",
+        th.IntegerType,
+        default=DEFAULT_REQUESTS_PER_SECOND,
+        title="Requests per second",
+        description="How many requests may reach Kommo in any second, all workers "
+        "together. 0 turns the limit off. Kommo blocks addresses that ask for more "
+        "than 7.",
+    ),
 ).to_dict()
 """JSON schema of the settings, in the form the SDK and Meltano read."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_DAY_MS = 24 * 60 * 60 * 1000
 _NAMED_AT_MOST = 5
 _KINDS = {
     bool: "true or false",
@@ -112,6 +140,11 @@ class Settings:
         start_ms: Messages sent before it are not wanted, in milliseconds since 1970;
             None for all.
         request_timeout: Seconds to wait for the server to connect or send something.
+        lookback_ms: How long before the last complete run messages are read again, in
+            milliseconds.
+        max_concurrency: How many conversations are read at once.
+        requests_per_second: How many requests may reach Kommo in any second; 0 for no
+            limit.
         notes: What an operator should know though the run goes on, one line each.
     """
 
@@ -121,6 +154,9 @@ class Settings:
     api_url: str
     start_ms: int | None
     request_timeout: int
+    lookback_ms: int
+    max_concurrency: int
+    requests_per_second: int
     notes: tuple[str, ...]
 
     @classmethod
@@ -144,7 +180,17 @@ class Settings:
             conversation_ids=parser.conversation_ids(),
             api_url=parser.api_url(),
             start_ms=parser.start_ms(),
-            request_timeout=parser.request_timeout(),
+            request_timeout=parser.integer(
+                "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1
+            ),
+            lookback_ms=_DAY_MS
+            * parser.integer("lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0),
+            max_concurrency=parser.integer(
+                "max_concurrency", DEFAULT_MAX_CONCURRENCY, at_least=1
+            ),
+            requests_per_second=parser.integer(
+                "requests_per_second", DEFAULT_REQUESTS_PER_SECOND, at_least=0
+            ),
             notes=tuple(parser.notes),
         )
         if parser.problems:
@@ -215,6 +261,13 @@ class _Parser:
             )
             return ()
         unique = tuple(dict.fromkeys(given))
+        odd = [id_ for id_ in unique if not re.fullmatch(_UUID, id_, re.IGNORECASE)]
+        if odd:
+            self.notes.append(
+                f"conversation_ids has {len(odd)} id(s) that are no UUID, such as "
+                f"{odd[0]!r}: Kommo's own ids are UUIDs, and it answers an id that it "
+                "does not know with an empty history"
+            )
         if dropped := len(given) - len(unique):
             self.notes.append(
                 f"conversation_ids names {dropped} id(s) more than once: each "
@@ -226,12 +279,13 @@ class _Parser:
         remedy = f"write a scheme and a host, such as {DEFAULT_API_URL}"
         if self._config.get("api_url") is None:
             return DEFAULT_API_URL
-        text = self._text("api_url", "a scheme and a host")
+        text = self._text("api_url", f"a scheme and a host, such as {DEFAULT_API_URL}")
         if text is None:
             return ""
         try:
             url = urlsplit(text)
             host, _ = url.hostname, url.port
+            (host or "").encode("idna")
         except ValueError:
             self.problems.append(f"api_url is not a URL: {remedy}")
             return ""
@@ -265,16 +319,16 @@ class _Parser:
             moment = moment.replace(tzinfo=timezone.utc)
         return (moment - _EPOCH) // timedelta(milliseconds=1)
 
-    def request_timeout(self) -> int:
-        given = self._config.get("request_timeout")
+    def integer(self, name: str, default: int, at_least: int) -> int:
+        given = self._config.get(name)
         if given is None:
-            return DEFAULT_REQUEST_TIMEOUT
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            return default
+        if isinstance(given, bool) or not isinstance(given, int) or given < at_least:
             self.problems.append(
-                "request_timeout is not a whole number of seconds above 0: write one, "
-                f"such as {DEFAULT_REQUEST_TIMEOUT}"
+                f"{name} is not a whole number from {at_least} on: write one, such as "
+                f"{default}"
             )
-            return DEFAULT_REQUEST_TIMEOUT
+            return default
         return given
 
     def _text(self, name: str, what: str) -> str | None:

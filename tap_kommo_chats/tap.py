@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from singer_sdk import Stream
 
-# Taken before the SDK adds its own settings to the schema.
-_OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
+OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
+"""The names of the tap's settings, without those that the SDK adds to the schema."""
 
 
 class TapKommoChats(Tap):
@@ -86,7 +86,7 @@ class TapKommoChats(Tap):
         problems = [
             f"{error.path[0]} is not usable: {error.message}"
             for error in found
-            if error.path and error.path[0] not in _OWN_SETTINGS
+            if error.path and error.path[0] not in OWN_SETTINGS
         ]
         try:
             self._settings = Settings.parse(self._config)

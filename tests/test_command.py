@@ -122,3 +122,16 @@ def test_a_failure_is_told_in_one_line_without_secret_or_traceback(
     assert done.stderr.count("Conversation a: Kommo answered 403") == 1
     assert "Traceback" not in done.stderr
     assert sandbox.secret not in done.stderr
+
+
+def test_settings_may_come_from_the_environment(
+    seeded_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in config_for(seeded_sandbox).items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        monkeypatch.setenv(f"TAP_KOMMO_CHATS_{name.upper()}", text)
+
+    done = tap("--config", "ENV", "--test")
+
+    assert done.returncode == 0
+    assert done.stdout.count('"type":"RECORD"') == 1

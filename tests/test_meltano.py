@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+import yaml
 
-from tests.support import config_for, run
+from tap_kommo_chats.settings import SETTINGS_SCHEMA
+from tap_kommo_chats.tap import OWN_SETTINGS
+from tests.support import config_for
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
@@ -81,12 +84,67 @@ def test_duckdb_holds_every_field_of_every_message_as_it_was_served(
         folder=tmp_path,
     )
 
-    expected = {
-        (record["conversation_id"], record["message_id"]): as_duckdb_holds(record)
-        for record in run(config_for(seeded_sandbox)).records
+    loaded = loaded_into(tmp_path / "kommo.duckdb")
+    assert loaded == {
+        (conversation_id, row["message"]["id"]): as_duckdb_holds(
+            seeded_sandbox.scope_id, conversation_id, row
+        )
+        for conversation_id, row in served(seeded_sandbox)
     }
-    assert loaded_into(tmp_path / "kommo.duckdb") == expected
     assert seeded_sandbox.secret not in said
+
+
+def test_jsonl_holds_every_message(seeded_sandbox: Sandbox, tmp_path: Path) -> None:
+    meltano(
+        "run",
+        "tap-kommo-chats",
+        "target-jsonl",
+        sandbox=seeded_sandbox,
+        folder=tmp_path,
+    )
+
+    lines = (tmp_path / "chat_history.jsonl").read_text(encoding="utf-8").splitlines()
+    assert sorted(json.loads(line)["message_id"] for line in lines) == sorted(
+        row["message"]["id"] for _, row in served(seeded_sandbox)
+    )
+
+
+def test_meltano_knows_every_setting_as_the_tap_does() -> None:
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    (extractor,) = project["plugins"]["extractors"]
+    kinds = {
+        "string": "string",
+        "integer": "integer",
+        "array": "array",
+        "date-time": "date_iso8601",
+    }
+
+    known = {
+        name: {
+            "label": setting["title"],
+            "description": setting["description"],
+            "kind": kinds[setting.get("format", setting["type"][0])],
+            "value": setting.get("default"),
+            "sensitive": setting.get("secret", False),
+        }
+        for name, setting in SETTINGS_SCHEMA["properties"].items()
+        if name in OWN_SETTINGS
+    }
+    assert {
+        setting["name"]: {
+            "label": setting["label"],
+            "description": setting["description"],
+            "kind": setting["kind"],
+            "value": setting.get("value"),
+            "sensitive": setting.get("sensitive", False),
+        }
+        for setting in extractor["settings"]
+    } == known
+
+
+def served(sandbox: Sandbox) -> list[tuple[str, dict[str, Any]]]:
+    store = sandbox.store
+    return [(id_, row) for id_ in store.conversation_ids() for row in store.rows(id_)]
 
 
 def loaded_into(database: Path) -> dict[tuple[str, str], dict[str, Any]]:
@@ -106,14 +164,61 @@ def decoded(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def as_duckdb_holds(record: dict[str, Any]) -> dict[str, Any]:
-    """Apply what the loader is known to change, and nothing else.
+def as_duckdb_holds(
+    scope_id: str, conversation_id: str, row: dict[str, Any]
+) -> dict[str, Any]:
+    """Make of a served row what the database should hold, without the tap's code.
 
-    An empty text of a column becomes null, a time loses its zone after it was put
-    into UTC, and a number with a point is cut to a double.
+    The loader cuts numbers with a point to doubles, as Python does, and puts times
+    into UTC without a zone.
     """
-    sent_at = datetime.fromisoformat(record["sent_at"]).astimezone(timezone.utc)
-    held: dict[str, Any] = json.loads(json.dumps(record, default=float))
-    return {name: None if value == "" else value for name, value in held.items()} | {
-        "sent_at": sent_at.replace(tzinfo=None)
+    sent_ms = row.get("msec_timestamp", row["timestamp"] * 1000)
+    extra: dict[str, Any] = {}
+    return {
+        "scope_id": scope_id,
+        "conversation_id": conversation_id,
+        "message_id": row["message"]["id"],
+        "sent_at": datetime(1970, 1, 1) + timedelta(milliseconds=sent_ms),  # noqa: DTZ001
+        "direction": "outgoing" if "receiver" in row else "incoming",
+        "timestamp": row["timestamp"],
+        "msec_timestamp": row.get("msec_timestamp"),
+        **{
+            name: known_part(row.get(name), fields, f"{name}.", extra)
+            for name, fields in KNOWN.items()
+        },
+        "extra": extra
+        | {name: value for name, value in row.items() if name not in TOP_LEVEL}
+        or None,
     }
+
+
+PARTICIPANT = {"id", "client_id", "name", "avatar", "phone", "email"}
+KNOWN = {
+    "sender": PARTICIPANT,
+    "receiver": PARTICIPANT,
+    "message": {
+        "id",
+        "client_id",
+        "type",
+        "text",
+        "media",
+        "thumbnail",
+        "file_name",
+        "file_size",
+        "media_group_id",
+        "location",
+        "contact",
+    },
+}
+TOP_LEVEL = {"timestamp", "msec_timestamp", *KNOWN}
+
+
+def known_part(
+    value: dict[str, Any] | None, fields: set[str], path: str, extra: dict[str, Any]
+) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    extra.update(
+        {path + name: item for name, item in value.items() if name not in fields}
+    )
+    return {name: item for name, item in value.items() if name in fields}

@@ -84,13 +84,21 @@ def test_sent_at_comes_from_the_milliseconds() -> None:
     assert record_of(ROW)["sent_at"] == "2022-12-13T11:00:00.123+00:00"
 
 
-@pytest.mark.parametrize("missing", [None, "soon", True, 10**30, {}, Decimal("NaN")])
+@pytest.mark.parametrize(
+    "missing", [None, 0, -5, "soon", True, 10**30, {}, Decimal("NaN")]
+)
 def test_sent_at_comes_from_the_seconds_when_the_milliseconds_are_of_no_use(
     missing: object,
 ) -> None:
     row = with_field("msec_timestamp", missing)
 
     assert record_of(row)["sent_at"] == "2022-12-13T11:00:00.000+00:00"
+
+
+def test_a_time_of_zero_is_taken_for_want_of_another() -> None:
+    row = {"timestamp": 0, "msec_timestamp": 0, "message": {"id": "m"}}
+
+    assert record_of(row)["sent_at"] == "1970-01-01T00:00:00.000+00:00"
 
 
 @pytest.mark.parametrize("seconds", ["1670929200", 1_670_929_200.0])
@@ -157,6 +165,14 @@ def test_a_known_field_of_another_type_travels_in_extra(
     Draft7Validator(SCHEMA).validate(record)
 
 
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63)])
+def test_an_integer_of_64_bits_stays_in_its_place(value: int) -> None:
+    record = record_of(with_field("message.file_size", value))
+
+    assert record["message"]["file_size"] == value
+    assert record["extra"] is None
+
+
 def test_a_null_stays_in_its_place() -> None:
     record = record_of(with_field("sender.phone", None))
 
@@ -195,11 +211,12 @@ def test_a_number_as_id_is_carried_as_text() -> None:
         {"timestamp": 1, "message": {"id": None}},
         {"timestamp": 1, "message": {"id": ""}},
         {"timestamp": 1, "message": {"id": True}},
+        {"timestamp": 1, "message": {"id": "half \ud83d"}},
     ],
 )
 def test_a_row_without_message_id_has_no_key(row: object) -> None:
-    assert read_row(row, 0).flaw == "no message.id"
-    with pytest.raises(ValueError, match=r"no message\.id"):
+    assert read_row(row, 0).flaw == "no usable message.id"
+    with pytest.raises(ValueError, match=r"no usable message\.id"):
         record_of(row)
 
 
@@ -210,6 +227,12 @@ def test_a_row_without_a_time_has_no_key(timestamp: object) -> None:
     row = read_row({"timestamp": timestamp, "message": {"id": "m"}}, 0)
 
     assert row.flaw == "no usable timestamp"
+
+
+@pytest.mark.parametrize("other", [{"n": 2}, {"n": "1"}, {}, None, "half \ud83d"])
+def test_rows_without_an_id_are_told_apart_by_their_content(other: object) -> None:
+    assert read_row({"n": 1}, 0).identity == read_row({"n": 1}, 7).identity
+    assert read_row({"n": 1}, 0).identity != read_row(other, 0).identity
 
 
 def test_every_property_has_a_description() -> None:

@@ -126,16 +126,19 @@ def test_many_bad_ids_are_counted_on_one_line() -> None:
 
 
 def test_duplicate_ids_are_dropped_and_counted() -> None:
-    settings = Settings.parse({**GOOD, "conversation_ids": ["a", "b", "a", "a"]})
+    ids = [ACCOUNT, CHANNEL, ACCOUNT, ACCOUNT]
 
-    assert settings.conversation_ids == ("a", "b")
-    assert "2 id(s)" in settings.notes[0]
+    settings = Settings.parse({**GOOD, "conversation_ids": ids})
+
+    assert settings.conversation_ids == (ACCOUNT, CHANNEL)
+    assert ["2 id(s)" in note for note in settings.notes] == [True]
 
 
-def test_an_id_that_needs_percent_encoding_is_taken() -> None:
+def test_an_id_that_is_no_uuid_is_taken_with_a_warning() -> None:
     settings = Settings.parse({**GOOD, "conversation_ids": ["vendas são paulo+1%"]})
 
     assert settings.conversation_ids == ("vendas são paulo+1%",)
+    assert ["1 id(s) that are no UUID" in note for note in settings.notes] == [True]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +149,8 @@ def test_an_id_that_needs_percent_encoding_is_taken() -> None:
         ("ftp://amojo.kommo.com", "no https://"),
         ("https://", "no usable host"),
         ("https://a b", "no usable host"),
+        ("https://amojo..kommo.com", "not a URL"),
+        (f"https://{'a' * 64}.kommo.com", "not a URL"),
         ("https://amojo.kommo.com:port", "not a URL"),
         ("https://[::1", "not a URL"),
         ("https://amojo.kommo.com/v2/origin", "more than a scheme and a host"),

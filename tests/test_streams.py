@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -125,6 +127,20 @@ def rebuilt(record: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def test_a_request_says_who_asks_and_for_what(sandbox: Sandbox) -> None:
+    run(config_for(sandbox, ["a"]))
+
+    headers = sandbox.requests[0].headers
+    assert headers["accept"] == "application/json"
+    assert headers["user-agent"] == f"tap-kommo-chats/{version('tap-kommo-chats')}"
+
+
+def test_the_request_timeout_is_that_of_every_request(sandbox: Sandbox) -> None:
+    tap = TapKommoChats(config={**config_for(sandbox, ["a"]), "request_timeout": 7})
+
+    assert ChatHistoryStream(tap).timeout == 7
+
+
 def test_an_id_that_needs_percent_encoding_is_read(sandbox: Sandbox) -> None:
     conversation_id = "vendas são paulo+1%41~(ü)"
     fill(sandbox, conversation_id, 1)
@@ -200,7 +216,9 @@ def test_a_row_without_key_is_named_and_fails_the_run_after_all_was_delivered(
         TapKommoChats(config=config_for(sandbox, ["a", "b"])).sync_all()
 
     assert collected[0].keys == [("a", "m2"), ("b", "m0")]
-    assert "Conversation a: the row at position 1 has no message.id" in caplog.text
+    assert (
+        "Conversation a: the row at position 1 has no usable message.id" in caplog.text
+    )
     assert "Conversation a: the row at position 2 has no usable time" in caplog.text
 
 
@@ -225,9 +243,23 @@ def test_a_redirect_is_not_followed(sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 1
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_may_pass_is_asked_again(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    fill(sandbox, "a", 1)
+    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    monkeypatch.setattr(ChatHistoryStream, "backoff_jitter", lambda *_: 0)
+    sandbox.answer = lambda _: None if sandbox.requests else web.Response(status=status)
+
+    assert run(config_for(sandbox)).keys == [("a", "m0")]
+    assert [seen.status for seen in sandbox.requests] == [status, 200]
+
+
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
+        (401, "the signature was refused"),
         (400, "check scope_id and the conversation's id"),
         (403, "check that channel_secret"),
         (404, "check api_url and scope_id"),
@@ -262,6 +294,31 @@ def test_a_refused_signature_is_an_error_without_secret_or_signature(
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"title": "refused: 2a2593df86235c44943a40ce35409d18bda5778c"},
+        {"error_type": "Zm9vYmFyYmF6cXV4Zm9vYmFy= was expected"},
+        {"detail": "secret words", "error_description": "secret words"},
+        {"title": "x " * 5000},
+        ["secret words"],
+    ],
+)
+def test_what_a_server_says_of_an_error_is_cut_to_what_cannot_be_secret(
+    sandbox: Sandbox, body: object
+) -> None:
+    sandbox.answer = lambda _: web.json_response(body, status=400)
+
+    with pytest.raises(FatalAPIError) as raised:
+        run(config_for(sandbox, ["a"]))
+
+    said = str(raised.value)
+    assert "2a2593df" not in said
+    assert "Zm9v" not in said
+    assert "secret words" not in said
+    assert len(said) < 300
+
+
+@pytest.mark.parametrize(
     "body", ["<html>", "", "[]", "{}", '{"messages": {}}', '{"messages": "secret words']
 )
 def test_a_body_that_is_no_history_is_an_error_that_does_not_show_it(
@@ -272,7 +329,8 @@ def test_a_body_that_is_no_history_is_an_error_that_does_not_show_it(
     with pytest.raises(FatalAPIError, match="not a history") as raised:
         run(config_for(sandbox, ["a"]))
 
-    assert "secret words" not in str(raised.value)
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "secret words" not in shown
 
 
 def test_a_retry_is_signed_afresh(
@@ -308,6 +366,22 @@ def test_no_message_text_is_logged(
 
     assert "secret words" not in caplog.text
     assert sandbox.secret not in caplog.text
+
+
+def test_flattening_keeps_what_the_schema_does_not_know(sandbox: Sandbox) -> None:
+    sandbox.store.add("a", message(0, tag={"colour": "red"}))
+    config = {
+        **config_for(sandbox),
+        "flattening_enabled": True,
+        "flattening_max_depth": 3,
+    }
+
+    output = run(config)
+
+    (schema,) = (m["schema"] for m in output.messages if m["type"] == "SCHEMA")
+    (record,) = output.records
+    assert "extra" in schema["properties"]
+    assert json.loads(record["extra"]) == {"tag": {"colour": "red"}}
 
 
 def test_the_state_holds_no_time_for_all_conversations(sandbox: Sandbox) -> None:

@@ -175,6 +175,8 @@ def load(settings: dict[str, str], log: IO[str]) -> None:
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "NO_COLOR": "1",
             "TARGET_DUCKDB_FILEPATH": str(DATABASE),
+            # The sandbox has no limit.
+            "TAP_KOMMO_CHATS_REQUESTS_PER_SECOND": "0",
             **settings,
         },
         stdout=log,

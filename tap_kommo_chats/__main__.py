@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import requests
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
 from tap_kommo_chats.tap import TapKommoChats
@@ -21,11 +20,6 @@ def main() -> None:
     except ConfigValidationError as error:
         for line in error.errors:
             TapKommoChats.logger.critical(line)
-        sys.exit(1)
-    except requests.RequestException as error:
-        TapKommoChats.logger.critical(
-            "Kommo cannot be reached: check api_url and the network (%s)", error
-        )
         sys.exit(1)
     except SingerSDKError as error:
         # These are raised for an operator, whom a traceback would not help.

@@ -74,17 +74,28 @@ _ADVICE: dict[int, str] = {
 }
 
 
-def retry_after_seconds(response: requests.Response) -> float | None:
+def is_too_many(response: requests.Response | None) -> bool:
+    """Tell whether an answer says that there were too many requests.
+
+    Args:
+        response: Any answer, or None for none.
+    """
+    return response is not None and (
+        response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    )
+
+
+def retry_after_seconds(response: requests.Response | None) -> float | None:
     """Read how long the server asks to wait.
 
     Args:
-        response: Any answer.
+        response: Any answer, or None for none.
 
     Returns:
         Seconds from now, 0 when that is over; None when the answer does not say, or
         not so that it can be read. Never confirmed by Kommo.
     """
-    asked = response.headers.get("Retry-After", "").strip()
+    asked = "" if response is None else response.headers.get("Retry-After", "").strip()
     if asked.isascii() and asked.isdigit():
         return float(asked)
     try:

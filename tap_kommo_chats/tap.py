@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
+from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import (
     CapabilitiesEnum,
@@ -13,6 +14,7 @@ from singer_sdk.helpers.capabilities import (
 )
 from singer_sdk.plugin_base import JSONSchemaValidator
 
+from tap_kommo_chats.bookmarks import check_state
 from tap_kommo_chats.settings import SETTINGS_SCHEMA, Settings, SettingsError
 from tap_kommo_chats.streams import ChatHistoryStream
 
@@ -32,6 +34,7 @@ class TapKommoChats(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS_SCHEMA
     # BATCH is left out: files written beside the messages would let a bookmark
     # overtake its records.
+    message_writer_class = MsgSpecWriter
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
@@ -55,6 +58,18 @@ class TapKommoChats(Tap):
         if self._settings is None:
             self._settings = Settings.parse(self.config)
         return self._settings
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over a state that this tap wrote.
+
+        Args:
+            state: The state, or an empty object.
+
+        Raises:
+            StateError: If it is another one.
+        """
+        check_state(state, ChatHistoryStream.name)
+        super().load_state(state)
 
     def discover_streams(self) -> Sequence[Stream]:
         """Make the tap's streams.

@@ -45,6 +45,7 @@ def config_for(sandbox: Sandbox, ids: Sequence[str] | None = None) -> dict[str, 
         "scope_id": sandbox.scope_id,
         "channel_secret": sandbox.secret,
         "conversation_ids": list(ids or sandbox.store.conversation_ids()),
+        "requests_per_second": 0,
     }
 
 

@@ -56,6 +56,7 @@ def meltano(*arguments: str, sandbox: Sandbox, folder: Path) -> str:
             "TAP_KOMMO_CHATS_SCOPE_ID": config["scope_id"],
             "TAP_KOMMO_CHATS_CHANNEL_SECRET": config["channel_secret"],
             "TAP_KOMMO_CHATS_CONVERSATION_IDS": json.dumps(config["conversation_ids"]),
+            "TAP_KOMMO_CHATS_REQUESTS_PER_SECOND": "0",
             "TARGET_DUCKDB_FILEPATH": str(folder / "kommo.duckdb"),
             "TARGET_JSONL_DESTINATION_PATH": str(folder),
             "TARGET_JSONL_DO_TIMESTAMP_FILE": "false",

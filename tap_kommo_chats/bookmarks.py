@@ -1,0 +1,197 @@
+"""How far each conversation has been read, as it stands in the Singer state.
+
+The state of the stream is
+
+    {"conversations": {"<conversation id>": <milliseconds>, ...},
+     "complete_since": <milliseconds>}
+
+The number of a conversation is the time of the newest message that was read of it,
+never later than the start of the run that read it, and 0 when it had none.
+`complete_since` is when the last run started that read every conversation it was to
+read. An object of numbers takes about 55 bytes a conversation, and Meltano can merge
+two of them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import SyncError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_CONVERSATIONS = "conversations"
+_COMPLETE_SINCE = "complete_since"
+
+_BYTES_EACH = 56
+_BIG_BYTES = 1_000_000
+_OFTEN_SECONDS = 10.0
+_SELDOM_SECONDS = 300.0
+_SHARE_OF_RUN = 0.05
+
+
+class StateError(SyncError):
+    """The state is not one that this tap wrote.
+
+    Reading everything again instead would be as silent as it is expensive.
+    """
+
+    def __init__(self, problem: str) -> None:
+        """Say what is wrong and what to do.
+
+        Args:
+            problem: What is wrong, and where.
+        """
+        super().__init__(
+            f"The state cannot be used: {problem}. Restore the last good state, or run "
+            "with --full-refresh to read everything again",
+        )
+
+
+def check_state(state: object, stream: str) -> None:
+    """Check a whole state before the SDK takes it apart.
+
+    Args:
+        state: The state the tap was given; None and {} are an empty one.
+        stream: The name of the stream that has bookmarks.
+
+    Raises:
+        StateError: If it is not one this tap wrote.
+    """
+    if not state:
+        return
+    bookmarks = state.get("bookmarks") if isinstance(state, dict) else None
+    if not isinstance(bookmarks, dict):
+        problem = 'it is not an object with "bookmarks"'
+        raise StateError(problem)
+    for name, bookmark in bookmarks.items():
+        if name != stream:
+            problem = f"it has bookmarks of {name!r}, which is no stream of this tap"
+            raise StateError(problem)
+        if not isinstance(bookmark, dict):
+            problem = f"the bookmarks of {name!r} are not an object"
+            raise StateError(problem)
+        _check_layout(bookmark)
+
+
+class Bookmarks:
+    """The bookmarks of all conversations, kept in the stream's state."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        """Take over a stream's state.
+
+        Args:
+            state: The state's part for the stream. It is changed in place, so that
+                the SDK writes out what stands here.
+
+        Raises:
+            StateError: If it is not empty and not of the layout above.
+        """
+        _check_layout(state)
+        self._state = state
+        self._read_until: dict[str, int] = state.setdefault(_CONVERSATIONS, {})
+
+    @property
+    def size_bytes(self) -> int:
+        """About how long the state is as JSON."""
+        return _BYTES_EACH * len(self._read_until)
+
+    def cutoff_ms(self, conversation_id: str, lookback_ms: int) -> int | None:
+        """Tell up to when a conversation needs no reading.
+
+        Args:
+            conversation_id: The conversation.
+            lookback_ms: How long before the last reading a message may have been sent
+                and still be new or edited, in milliseconds.
+
+        Returns:
+            Messages sent later than this are wanted, in milliseconds since 1970; None
+            when the conversation was never read, so that all are.
+        """
+        read_until = self._read_until.get(conversation_id)
+        if read_until is None:
+            return None
+        # Without a complete run nothing tells when the conversation was read, but it
+        # was not before its bookmark.
+        since: int = self._state.get(_COMPLETE_SINCE, read_until)
+        return min(read_until, since - lookback_ms)
+
+    def advance(self, conversation_id: str, newest_ms: int, start_ms: int) -> None:
+        """Note that a conversation was read and all its records were written.
+
+        Args:
+            conversation_id: The conversation.
+            newest_ms: The time of the newest message read, 0 when there was none.
+            start_ms: When the run started. A message from the future, which some
+                messenger's clock stamped, must not keep later ones out.
+        """
+        before = self._read_until.get(conversation_id, 0)
+        self._read_until[conversation_id] = max(before, min(newest_ms, start_ms))
+
+    def complete(self, start_ms: int) -> None:
+        """Note that a run read every conversation it was to read.
+
+        Args:
+            start_ms: When the run started, in milliseconds since 1970.
+        """
+        self._state[_COMPLETE_SINCE] = start_ms
+
+
+def _check_layout(state: Mapping[str, Any]) -> None:
+    unknown = sorted(set(state) - {_CONVERSATIONS, _COMPLETE_SINCE})
+    if unknown:
+        problem = (
+            f"the bookmarks of chat_history have {unknown[0]!r}, which this tap does "
+            "not write (it keeps one time per conversation)"
+        )
+        raise StateError(problem)
+    conversations = state.get(_CONVERSATIONS, {})
+    if not isinstance(conversations, dict):
+        problem = f"{_CONVERSATIONS!r} is not an object"
+        raise StateError(problem)
+    for conversation_id, read_until in conversations.items():
+        if not _is_time(read_until):
+            problem = (
+                f"the bookmark of conversation {conversation_id} is not a time in "
+                "milliseconds"
+            )
+            raise StateError(problem)
+    if _COMPLETE_SINCE in state and not _is_time(state[_COMPLETE_SINCE]):
+        problem = f"{_COMPLETE_SINCE!r} is not a time in milliseconds"
+        raise StateError(problem)
+    if _COMPLETE_SINCE in state and _CONVERSATIONS not in state:
+        problem = f"it has {_COMPLETE_SINCE!r} but no {_CONVERSATIONS!r}"
+        raise StateError(problem)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+class StatePace:
+    """Says when a STATE is due: often while it is small, never at much cost."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the clock.
+
+        Args:
+            clock: Tells the time in seconds, from any origin.
+        """
+        self._clock = clock
+        self._next = clock() + _OFTEN_SECONDS
+
+    def due(self) -> bool:
+        """Tell whether a STATE should be written now."""
+        return self._clock() >= self._next
+
+    def wrote(self, seconds: float, size_bytes: int) -> None:
+        """Note that a STATE was written.
+
+        Args:
+            seconds: How long writing it took.
+            size_bytes: How long it is, about.
+        """
+        apart = _SELDOM_SECONDS if size_bytes > _BIG_BYTES else _OFTEN_SECONDS
+        self._next = self._clock() + max(apart, seconds / _SHARE_OF_RUN)

@@ -3,13 +3,13 @@
 The state of the stream is
 
     {"conversations": {"<conversation id>": <milliseconds>, ...},
-     "complete_since": <milliseconds>}
+     "read_since": <milliseconds>}
 
 The number of a conversation is the time of the newest message that was read of it,
-never later than the start of the run that read it, and 0 when it had none.
-`complete_since` is when the last run started that read every conversation it was to
-read. An object of numbers takes about 55 bytes a conversation, and Meltano can merge
-two of them.
+never later than the start of the run that read it, and 0 when it had none. Since
+`read_since` each of them was read: it is the start of the last run that read every
+conversation it was to read, and of the first run until there is one. An object of
+numbers takes about 55 bytes a conversation, and Meltano can merge two of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _CONVERSATIONS = "conversations"
-_COMPLETE_SINCE = "complete_since"
+_READ_SINCE = "read_since"
 
 _BYTES_EACH = 56
 _BIG_BYTES = 1_000_000
@@ -113,10 +113,8 @@ class Bookmarks:
         read_until = self._read_until.get(conversation_id)
         if read_until is None:
             return None
-        # Without a complete run nothing tells when the conversation was read, but it
-        # was not before its bookmark.
-        since: int = self._state.get(_COMPLETE_SINCE, read_until)
-        return min(read_until, since - lookback_ms)
+        read_since: int = self._state[_READ_SINCE]
+        return min(read_until, read_since - lookback_ms)
 
     def advance(self, conversation_id: str, newest_ms: int, start_ms: int) -> None:
         """Note that a conversation was read and all its records were written.
@@ -127,6 +125,7 @@ class Bookmarks:
             start_ms: When the run started. A message from the future, which some
                 messenger's clock stamped, must not keep later ones out.
         """
+        self._state.setdefault(_READ_SINCE, start_ms)
         before = self._read_until.get(conversation_id, 0)
         self._read_until[conversation_id] = max(before, min(newest_ms, start_ms))
 
@@ -136,11 +135,11 @@ class Bookmarks:
         Args:
             start_ms: When the run started, in milliseconds since 1970.
         """
-        self._state[_COMPLETE_SINCE] = start_ms
+        self._state[_READ_SINCE] = start_ms
 
 
 def _check_layout(state: Mapping[str, Any]) -> None:
-    unknown = sorted(set(state) - {_CONVERSATIONS, _COMPLETE_SINCE})
+    unknown = sorted(set(state) - {_CONVERSATIONS, _READ_SINCE})
     if unknown:
         problem = (
             f"the bookmarks of chat_history have {unknown[0]!r}, which this tap does "
@@ -158,11 +157,8 @@ def _check_layout(state: Mapping[str, Any]) -> None:
                 "milliseconds"
             )
             raise StateError(problem)
-    if _COMPLETE_SINCE in state and not _is_time(state[_COMPLETE_SINCE]):
-        problem = f"{_COMPLETE_SINCE!r} is not a time in milliseconds"
-        raise StateError(problem)
-    if _COMPLETE_SINCE in state and _CONVERSATIONS not in state:
-        problem = f"it has {_COMPLETE_SINCE!r} but no {_CONVERSATIONS!r}"
+    if (conversations or _READ_SINCE in state) and not _is_time(state.get(_READ_SINCE)):
+        problem = f"{_READ_SINCE!r} is missing or not a time in milliseconds"
         raise StateError(problem)
 
 

@@ -89,6 +89,8 @@ class ChatHistoryStream(RESTStream[int]):
     # One line per request is too many for a log.
     _LOG_REQUEST_METRICS = False
 
+    _limiter: RequestLimiter
+
     def __init__(self, tap: TapKommoChats) -> None:
         """Make the stream.
 
@@ -158,11 +160,6 @@ class ChatHistoryStream(RESTStream[int]):
         self._paginator = HistoryPaginator(self._to_read.since_ms)
         return self._paginator
 
-    @cached_property
-    def limiter(self) -> RequestLimiter:
-        """Lets the requests of all workers go, no faster than allowed."""
-        return RequestLimiter(self.settings.requests_per_second)
-
     def request_decorator(self, func: RequestFunc) -> RequestFunc:
         """Let each attempt of a request wait for its turn before it is signed.
 
@@ -176,7 +173,7 @@ class ChatHistoryStream(RESTStream[int]):
         def in_turn(
             prepared_request: requests.PreparedRequest, context: Context | None
         ) -> requests.Response:
-            with self.limiter.turn() as slow_down:
+            with self._limiter.turn() as slow_down:
                 try:
                     return func(prepared_request, context)
                 except RetriableAPIError as error:
@@ -279,6 +276,8 @@ class ChatHistoryStream(RESTStream[int]):
         start_ms = self._kommo_tap.initialized_at
         bookmarks = Bookmarks(self.stream_state)
         newest_ms: dict[str, int] = {}
+        # Before any worker is made, so that all share it.
+        self._limiter = RequestLimiter(self.settings.requests_per_second)
         events = read_all(
             self._conversations(bookmarks),
             self._new_worker,
@@ -307,7 +306,7 @@ class ChatHistoryStream(RESTStream[int]):
                         raise self._failure(event) from event.error
             bookmarks.complete(start_ms)
         finally:
-            self.limiter.stop()
+            self._limiter.stop()
             events.close()
 
     def _conversations(self, bookmarks: Bookmarks) -> Iterable[ToRead]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,12 @@ class Output:
     @property
     def records(self) -> list[dict[str, Any]]:
         return [m["record"] for m in self.messages if m["type"] == "RECORD"]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The last STATE, which is what the next run starts from."""
+        states = [m["value"] for m in self.messages if m["type"] == "STATE"]
+        return states[-1] if states else {}
 
     @property
     def keys(self) -> list[tuple[str, str]]:
@@ -64,8 +71,9 @@ def captured_output() -> Iterator[list[Output]]:
         collected.append(Output(tuple(lines)))
 
 
-def run(config: dict[str, Any]) -> Output:
+def run(config: dict[str, Any], state: dict[str, Any] | None = None) -> Output:
     """Run the tap once and return what it wrote."""
     with captured_output() as collected:
-        TapKommoChats(config=config).sync_all()
+        # A process would read the state from a file, so it shares nothing.
+        TapKommoChats(config=config, state=deepcopy(state)).sync_all()
     return collected[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,6 +20,9 @@ Record: TypeAlias = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _INT64 = range(-(2**63), 2**63)
+_SURE_INSTANT_MS = 200_000_000_000_000
+"""In the year 8307, which every calendar has."""
+
 _LONGEST_INSTANT = 20
 """Digits no timestamp has; writing 1e999999999 out would take all memory."""
 
@@ -265,6 +269,8 @@ def _sent_ms(row: dict[str, Any]) -> int | None:
 
 def _instant(value: object, unit_ms: int) -> int | None:
     """Read a timestamp leniently; None when it is none that a calendar has."""
+    if type(value) is int and 0 < value * unit_ms < _SURE_INSTANT_MS:
+        return value * unit_ms
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
         return None
     if isinstance(value, Decimal) and value.adjusted() > _LONGEST_INSTANT:
@@ -311,7 +317,8 @@ def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
         msg = f"a row with {row.flaw} has no record"
         raise ValueError(msg)
     extra: dict[str, Any] = {}
-    fields = _sort_out(row.value, _KNOWN, "", extra)
+    value = row.value
+    fields = value if _is_as_known(value) else _sort_out(value, _KNOWN, "", extra)
     return {
         "scope_id": scope_id,
         "conversation_id": conversation_id,
@@ -327,6 +334,52 @@ def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
         "message": fields.get("message"),
         "extra": extra or None,
     }
+
+
+def _is_as_known(value: dict[str, Any], path: str = "") -> bool:
+    """Tell whether an object has known fields of known types only, as most have.
+
+    Conversations have few shapes of objects, so a shape is judged once.
+    """
+    deeper = _fields_to_look_at(path, tuple(value), tuple(map(type, value.values())))
+    if deeper is None:
+        return False
+    for name in deeper:
+        item = value[name]
+        if not (
+            _is_as_known(item, f"{path}{name}.")
+            if isinstance(item, dict)
+            else item in _INT64
+        ):
+            return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _fields_to_look_at(
+    path: str, names: tuple[str, ...], types: tuple[type, ...]
+) -> tuple[str, ...] | None:
+    """Tell of a shape which values decide whether it is as known; None if none can."""
+    known = _KNOWN
+    for name in path.split(".")[:-1]:
+        inner = known[name]
+        if isinstance(inner, tuple):
+            return None
+        known = inner
+    deeper = []
+    for name, kind_of_value in zip(names, types, strict=True):
+        kind = known.get(name)
+        if kind_of_value is type(None) and kind is not None:
+            continue
+        if isinstance(kind, dict):
+            if kind_of_value is not dict:
+                return None
+            deeper.append(name)
+        elif kind is None or kind_of_value not in kind:
+            return None
+        elif kind_of_value is int:
+            deeper.append(name)
+    return tuple(deeper)
 
 
 def _sort_out(

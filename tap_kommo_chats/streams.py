@@ -400,6 +400,22 @@ class ChatHistoryStream(RESTStream[int]):
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Set no upper bound for a bookmark that the stream does not keep."""
 
+    def generate_child_contexts(
+        self,
+        record: Record,  # noqa: ARG002 (the SDK's)
+        context: Context | None,  # noqa: ARG002 (the SDK's)
+    ) -> Iterable[Context | None]:
+        """Make no context for each record: the stream has no children.
+
+        Args:
+            record: Not looked at.
+            context: Not looked at.
+
+        Returns:
+            Nothing.
+        """
+        return ()
+
     def _write_starting_replication_value(self, context: Context | None) -> None:
         pass
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import (
     CapabilitiesEnum,
@@ -17,6 +16,7 @@ from singer_sdk.plugin_base import JSONSchemaValidator
 from tap_kommo_chats.bookmarks import check_state
 from tap_kommo_chats.settings import SETTINGS_SCHEMA, Settings, SettingsError
 from tap_kommo_chats.streams import ChatHistoryStream
+from tap_kommo_chats.writer import BufferedWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ class TapKommoChats(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS_SCHEMA
     # BATCH is left out: files written beside the messages would let a bookmark
     # overtake its records.
-    message_writer_class = MsgSpecWriter
+    message_writer_class = BufferedWriter
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from sandbox.conversations import ConversationStore
 from sandbox.seed import seeded_store
@@ -12,6 +13,10 @@ from sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from singer_sdk.exceptions import FatalAPIError
 from sandbox.conversations import ConversationStore
 from sandbox.server import Sandbox
 from tap_kommo_chats.bookmarks import StateError, StatePace
+from tap_kommo_chats.streams import ChatHistoryStream
 from tap_kommo_chats.tap import TapKommoChats
-from tests.support import Output, captured_output, config_for, run
+from tests.support import Output, captured_output, config_for, no_wait, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,6 +196,19 @@ def test_the_state_names_conversations_and_the_run_only(sandbox: Sandbox) -> Non
     assert bookmarks == {"conversations": {"a": newest_ms, "empty": 0}}
 
 
+def test_a_complete_run_moves_the_time_since_which_all_was_read(
+    sandbox: Sandbox,
+) -> None:
+    fill(sandbox, ["a"], 1, now_ms() - HOUR)
+    first = run(config_for(sandbox)).state
+    second = run(config_for(sandbox), first).state
+
+    assert (
+        second["bookmarks"]["chat_history"]["read_since"]
+        > first["bookmarks"]["chat_history"]["read_since"]
+    )
+
+
 def test_a_damaged_state_stops_the_run_before_any_request(sandbox: Sandbox) -> None:
     state = {"bookmarks": {"chat_history": {"conversations": {"a": "yesterday"}}}}
 
@@ -287,6 +301,26 @@ def test_a_server_that_says_retry_after_is_not_asked_before(sandbox: Sandbox) ->
 
     refused, then = (seen.at for seen in sandbox.requests[2:4])
     assert then - refused >= 3
+
+
+def test_a_run_that_fails_does_not_sit_out_a_pause(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    monkeypatch.setattr(ChatHistoryStream, "backoff_jitter", lambda *_: 0)
+
+    def answer(seen: SeenRequest) -> web.StreamResponse:
+        if seen.conversation_id == "a":
+            return web.Response(status=429, headers={"Retry-After": "30"})
+        return web.Response(status=400)
+
+    sandbox.answer = answer
+    started = time.monotonic()
+
+    with pytest.raises(FatalAPIError):
+        run({**config_for(sandbox, ["b", "a"]), "max_concurrency": 2})
+
+    assert time.monotonic() - started < 30
 
 
 class Runs(RuleBasedStateMachine):

@@ -19,20 +19,15 @@ from sandbox.server import Sandbox
 from tap_kommo_chats.auth import KommoAuthenticator
 from tap_kommo_chats.streams import ChatHistoryStream, IncompleteRunError
 from tap_kommo_chats.tap import TapKommoChats
-from tests.support import captured_output, config_for, run
+from tests.support import captured_output, config_for, no_wait, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from sandbox.server import SeenRequest
     from sandbox.verification import PageRequest
 
     Answer = Callable[[SeenRequest], web.StreamResponse | None]
-
-
-def no_wait(_stream: ChatHistoryStream) -> Generator[float, None, None]:
-    while True:
-        yield 0
 
 
 START_MS = 1_700_000_000_000

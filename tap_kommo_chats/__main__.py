@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
@@ -20,6 +21,13 @@ def main() -> None:
     except ConfigValidationError as error:
         for line in error.errors:
             TapKommoChats.logger.critical(line)
+        sys.exit(1)
+    except BrokenPipeError:
+        TapKommoChats.logger.critical(
+            "The target has gone away, so the run was stopped: look at its log"
+        )
+        # Python would complain again when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except SingerSDKError as error:
         # These are raised for an operator, whom a traceback would not help.

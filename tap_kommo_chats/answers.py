@@ -8,70 +8,206 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from singer_sdk.exceptions import FatalAPIError
+import requests
+import urllib3
+from singer_sdk.exceptions import RetriableAPIError
+from urllib3.exceptions import NameResolutionError
+
+from tap_kommo_chats.errors import ConversationError, RunError
+from tap_kommo_chats.transport import OversizedError
 
 if TYPE_CHECKING:
-    import requests
+    from collections.abc import Iterator
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def decode_history(response: requests.Response) -> list[Any]:
+def decode_history(response: requests.Response, conversation_id: str) -> list[Any]:
     """Take the rows out of an answer.
 
     Args:
         response: A 200 or a 204 of the history endpoint.
+        conversation_id: The conversation that was asked for.
 
     Returns:
         The rows in the server's order. A 204 has none. Numbers with a point are
         `Decimal`, so that none is rounded.
 
     Raises:
-        FatalAPIError: If the body is not an object with a list of messages.
+        RetriableAPIError: If the body cannot be decoded; it may have been cut.
+        ConversationError: If it is decoded and no history.
     """
     if response.status_code == HTTPStatus.NO_CONTENT:
         return []
+    where = f"Conversation {conversation_id}: "
     try:
-        body = _DECODER.decode(response.content)
-    except (ValueError, RecursionError):
-        # What msgspec takes offence at, such as half of a surrogate pair, the standard
-        # library may still read.
-        body = _decode_leniently(response.content)
+        body = _decode(response.content)
+    except RecursionError:
+        msg = f"{where}the answer is nested too deep to be read: tell Kommo's support"
+        raise ConversationError(msg) from None
+    except ValueError:
+        msg = (
+            f"{where}the answer is not JSON, or was cut: check that api_url is the "
+            "Chats API"
+        )
+        raise RetriableAPIError(msg, response) from None
     rows = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(rows, list):
         msg = (
-            "the answer is not a history (JSON with a list of messages): check that "
-            "api_url is the Chats API"
+            f"{where}the answer has no list of messages: check that api_url is the "
+            "Chats API"
         )
-        raise FatalAPIError(msg)
+        raise ConversationError(msg)
     return rows
 
 
-def _decode_leniently(content: bytes) -> object:
+def _decode(content: bytes) -> object:
     try:
-        return json.loads(content, parse_float=Decimal)
-    except (ValueError, RecursionError):
-        return None
+        return _DECODER.decode(content)
+    except ValueError:
+        # The standard library reads some of what msgspec takes offence at.
+        value = json.loads(content, parse_float=Decimal, parse_constant=str)
+        return _without_half_pairs(value)
 
 
-_REFUSED = (
-    "the signature was refused: check that channel_secret is the secret of the channel "
-    "in scope_id, and that this machine's clock is right"
-)
+def _without_half_pairs(value: object) -> object:
+    """Replace halves of surrogate pairs, which no strict reader of UTF-8 takes."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_half_pairs(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            _without_half_pairs(name): _without_half_pairs(item)
+            for name, item in value.items()
+        }
+    return value
+
+
+def check_status(
+    response: requests.Response,
+    conversation_id: str,
+    now: datetime,
+    *,
+    asked_too_much: bool,
+) -> None:
+    """Tell an answer from a failure, and whose failure it is.
+
+    Args:
+        response: Kommo's answer.
+        conversation_id: The conversation that was asked for.
+        now: The current time, with a time zone.
+        asked_too_much: Whether the server has said before that there were too many
+            requests.
+
+    Raises:
+        RetriableAPIError: For 429 and 5xx, which may pass.
+        ConversationError: For what is wrong with this conversation.
+        RunError: For what is wrong with all of them.
+    """
+    status = response.status_code
+    if status in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
+        return
+    said = _what_it_said(response)
+    answer = f"Kommo answered {status}{f' ({said})' if said else ''}"
+    where = f"Conversation {conversation_id}: "
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        msg = f"{where}{answer}; lower requests_per_second, or run fewer taps at once"
+        raise RetriableAPIError(msg, response)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        msg = f"{where}{answer}; Kommo is in trouble: run again later"
+        raise RetriableAPIError(msg, response)
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        msg = f"{answer}; {_refusal(response, now, asked_too_much)}"
+        raise RunError(msg)
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        msg = f"{answer}; redirects are not followed: check api_url"
+        raise RunError(msg)
+    advice = _ADVICE.get(status, "this is unexpected: check api_url")
+    msg = f"{where}{answer}; {advice}"
+    raise ConversationError(msg)
+
+
 _ADVICE: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "check scope_id and the conversation's id",
-    HTTPStatus.UNAUTHORIZED: _REFUSED,
-    HTTPStatus.FORBIDDEN: _REFUSED,
-    HTTPStatus.NOT_FOUND: "check api_url and scope_id",
-    HTTPStatus.TOO_MANY_REQUESTS: "too many requests: run fewer taps at once",
+    HTTPStatus.NOT_FOUND: "check api_url, scope_id and the conversation's id",
 }
+
+_VALID_FOR = timedelta(minutes=15)
+"""Documented by Kommo: so long a request is valid from its date."""
+
+
+def _refusal(response: requests.Response, now: datetime, asked_too_much: bool) -> str:  # noqa: FBT001 (passed on by position)
+    """Tell why a request was forbidden, and what to do."""
+    is_page = "html" in response.headers.get("Content-Type", "").lower()
+    if is_page or asked_too_much:
+        return (
+            "this machine's address is blocked: wait some hours, then lower "
+            "requests_per_second, and do not run several taps from one address"
+        )
+    there = _moment(response.headers.get("Date", ""))
+    if there is not None and abs(now - there) > _VALID_FOR:
+        minutes = round(abs(now - there).total_seconds() / 60)
+        ahead = "ahead of" if now > there else "behind"
+        return (
+            f"this machine's clock is {minutes} minutes {ahead} the server's, and a "
+            "signature is valid for 15: set the clock"
+        )
+    return (
+        "the signature was refused: check that channel_secret is the secret of the "
+        "channel in scope_id"
+    )
+
+
+def unreachable(error: Exception, api_url: str) -> str:
+    """Tell why no answer came.
+
+    Args:
+        error: What `requests` raised.
+        api_url: Where the request went.
+
+    Returns:
+        One line with the host, the cause and what to do.
+    """
+    causes = list(_causes(error))
+    for kinds, advice in _UNREACHABLE:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return f"{api_url} {advice}"
+    return f"{api_url} broke the connection off: check the network"
+
+
+_UNREACHABLE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((NameResolutionError,), "cannot be resolved to an address: check api_url and DNS"),
+    (
+        (requests.exceptions.SSLError, urllib3.exceptions.SSLError),
+        "cannot be trusted, TLS failed: check api_url, this machine's clock and CAs",
+    ),
+    ((OversizedError,), "gave an answer larger than any page can be: check api_url"),
+    ((ConnectionRefusedError,), "refuses connections: check api_url"),
+    (
+        (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
+        "does not answer in time: check the network, or raise request_timeout",
+    ),
+)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Go through what caused an error, however the libraries wrapped it."""
+    while error is not None:
+        yield error
+        inner = getattr(error, "reason", None) or next(iter(error.args), None)
+        error = (
+            inner
+            if isinstance(inner, BaseException)
+            else error.__cause__ or error.__context__
+        )
 
 
 def is_too_many(response: requests.Response | None) -> bool:
@@ -98,38 +234,18 @@ def retry_after_seconds(response: requests.Response | None) -> float | None:
     asked = "" if response is None else response.headers.get("Retry-After", "").strip()
     if asked.isascii() and asked.isdigit():
         return float(asked)
-    try:
-        moment = parsedate_to_datetime(asked)
-    except ValueError:
+    moment = _moment(asked)
+    if moment is None:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
     return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
 
 
-def describe_error(response: requests.Response, conversation_id: str) -> str:
-    """Tell an operator what an error answer means.
-
-    Args:
-        response: An answer that is neither 200 nor 204.
-        conversation_id: The conversation that was asked for.
-
-    Returns:
-        One line: the conversation, the status, what Kommo said if it can be read,
-        and what to do. It has no secret and no text of a message.
-    """
-    status = response.status_code
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        advice = "Kommo is in trouble: run again later"
-    elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        advice = "redirects are not followed: check api_url"
-    else:
-        advice = _ADVICE.get(status, "this is unexpected: check api_url")
-    said = _what_it_said(response)
-    return (
-        f"Conversation {conversation_id}: Kommo answered {status}"
-        f"{f' ({said})' if said else ''}; {advice}"
-    )
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
 
 
 _SAID_AT_MOST = 100

@@ -3,13 +3,16 @@
 The state of the stream is
 
     {"conversations": {"<conversation id>": <milliseconds>, ...},
-     "read_since": <milliseconds>}
+     "read_since": <milliseconds>,
+     "owed": {"<conversation id>": <milliseconds>, ...}}
 
 The number of a conversation is the time of the newest message that was read of it,
 never later than the start of the run that read it, and 0 when it had none. Since
 `read_since` each of them was read: it is the start of the last run that read every
-conversation it was to read, and of the first run until there is one. An object of
-numbers takes about 55 bytes a conversation, and Meltano can merge two of them.
+conversation it was to read, and of the first run until there is one. A conversation
+that failed since then is owed: it has the `read_since` of its own last reading. An
+object of numbers takes about 55 bytes a conversation, and Meltano can merge two of
+them.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 _CONVERSATIONS = "conversations"
 _READ_SINCE = "read_since"
+_OWED = "owed"
 
 _BYTES_EACH = 56
 _BIG_BYTES = 1_000_000
@@ -113,7 +117,8 @@ class Bookmarks:
         read_until = self._read_until.get(conversation_id)
         if read_until is None:
             return None
-        read_since: int = self._state[_READ_SINCE]
+        owed = self._state.get(_OWED, {})
+        read_since: int = owed.get(conversation_id, self._state[_READ_SINCE])
         return min(read_until, read_since - lookback_ms)
 
     def advance(self, conversation_id: str, newest_ms: int, start_ms: int) -> None:
@@ -128,35 +133,54 @@ class Bookmarks:
         self._state.setdefault(_READ_SINCE, start_ms)
         before = self._read_until.get(conversation_id, 0)
         self._read_until[conversation_id] = max(before, min(newest_ms, start_ms))
+        self._state.get(_OWED, {}).pop(conversation_id, None)
+
+    def owe(self, conversation_id: str) -> None:
+        """Note that a conversation could not be read.
+
+        Its bookmark stays. One that was never read needs no note: it is not in the
+        state, and so is read whole.
+
+        Args:
+            conversation_id: The conversation.
+        """
+        if conversation_id in self._read_until:
+            self._state.setdefault(_OWED, {}).setdefault(
+                conversation_id, self._state[_READ_SINCE]
+            )
 
     def complete(self, start_ms: int) -> None:
-        """Note that a run read every conversation it was to read.
+        """Note that a run read every conversation it was to read, or owes it.
 
         Args:
             start_ms: When the run started, in milliseconds since 1970.
         """
         self._state[_READ_SINCE] = start_ms
+        if not self._state.get(_OWED, True):
+            del self._state[_OWED]
 
 
 def _check_layout(state: Mapping[str, Any]) -> None:
-    unknown = sorted(set(state) - {_CONVERSATIONS, _READ_SINCE})
+    unknown = sorted(set(state) - {_CONVERSATIONS, _READ_SINCE, _OWED})
     if unknown:
         problem = (
             f"the bookmarks of chat_history have {unknown[0]!r}, which this tap does "
             "not write (it keeps one time per conversation)"
         )
         raise StateError(problem)
-    conversations = state.get(_CONVERSATIONS, {})
-    if not isinstance(conversations, dict):
-        problem = f"{_CONVERSATIONS!r} is not an object"
-        raise StateError(problem)
-    for conversation_id, read_until in conversations.items():
-        if not _is_time(read_until):
-            problem = (
-                f"the bookmark of conversation {conversation_id} is not a time in "
-                "milliseconds"
-            )
+    for part in (_CONVERSATIONS, _OWED):
+        times = state.get(part, {})
+        if not isinstance(times, dict):
+            problem = f"{part!r} is not an object"
             raise StateError(problem)
+        for conversation_id, read_until in times.items():
+            if not _is_time(read_until):
+                problem = (
+                    f"{part!r} has for conversation {conversation_id} what is not a "
+                    "time in milliseconds"
+                )
+                raise StateError(problem)
+    conversations = state.get(_CONVERSATIONS, {})
     if (conversations or _READ_SINCE in state) and not _is_time(state.get(_READ_SINCE)):
         problem = f"{_READ_SINCE!r} is missing or not a time in milliseconds"
         raise StateError(problem)

@@ -18,6 +18,9 @@ from singer_sdk import typing as th
 Record: TypeAlias = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+DEPTH_AT_MOST = 100
+"""Levels of nesting in a row. Those who read it after us would not get much further."""
+
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _INT64 = range(-(2**63), 2**63)
 _SURE_INSTANT_MS = 200_000_000_000_000
@@ -190,20 +193,15 @@ class Row:
         message_id: Kommo's id of the message, or None when there is none to use.
         sent_ms: When it was sent, in milliseconds since 1970, or None when no
             timestamp can be used.
+        content_hash: Tells its content from another one's, within this process; None
+            when it is nested too deep to be written.
     """
 
     position: int
     value: Any
     message_id: str | None
     sent_ms: int | None
-
-    @property
-    def content_hash(self) -> int:
-        """Tells two contents apart, within this process."""
-        try:
-            return hash(_ENCODER.encode(self.value))
-        except UnicodeEncodeError:  # half of a surrogate pair
-            return hash(repr(self.value))
+    content_hash: int | None
 
     @property
     def identity(self) -> str:
@@ -219,6 +217,8 @@ class Row:
             return "no usable message.id"
         if self.sent_ms is None:
             return "no usable timestamp"
+        if self.content_hash is None:
+            return f"more than {DEPTH_AT_MOST} levels of nesting"
         return None
 
 
@@ -239,7 +239,31 @@ def read_row(value: object, position: int) -> Row:
         value=value,
         message_id=_id(message.get("id")) if isinstance(message, dict) else None,
         sent_ms=_sent_ms(row),
+        content_hash=_content_hash(value),
     )
+
+
+def _content_hash(value: object) -> int | None:
+    try:
+        content = _ENCODER.encode(value)
+    except RecursionError:
+        return None
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return hash(repr(value))
+    # Only what has many brackets can be nested deep.
+    if content.count(b"[") + content.count(b"{") > DEPTH_AT_MOST and (
+        _is_deeper_than(value, DEPTH_AT_MOST)
+    ):
+        return None
+    return hash(content)
+
+
+def _is_deeper_than(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper_than(item, levels - 1) for item in value)
 
 
 def _id(value: object) -> str | None:

@@ -75,7 +75,7 @@ class HistoryPaginator(OffsetPaginator):
         """
         super().__init__(start_value=0, page_size=PAGE_SIZE)
         self._cutoff_ms = cutoff_ms
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, int | None] = {}
         self._ambiguous: set[str] = set()
         self._barren_pages = 0
         self._newest_first = True

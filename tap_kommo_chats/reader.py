@@ -8,10 +8,12 @@ slow the target.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from queue import Queue, SimpleQueue
+from queue import Empty, Queue, SimpleQueue
 from typing import Generic, TypeAlias, TypeVar
 
 C = TypeVar("C")
@@ -46,6 +48,11 @@ class Failure(Generic[C]):
     error: Exception
 
 
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing was read for a while; the caller may look around."""
+
+
 Event: TypeAlias = "Part[C, P] | End[C] | Failure[C]"
 
 
@@ -53,11 +60,14 @@ def read_all(
     conversations: Iterable[C],
     new_worker: Callable[[], ReadOne[C, P]],
     max_concurrency: int,
-) -> Generator[Event[C, P], None, None]:
+) -> Generator[Event[C, P] | Quiet, None, None]:
     """Read conversations with several threads.
 
     The parts of one conversation come in their order, those of different ones mixed.
-    Closing the generator stops all threads: each finishes the request in hand first.
+    The first conversation goes ahead alone until something of it was read, so that
+    what is wrong with all of them costs one request. Closing the generator stops all
+    threads: each finishes the request in hand first, and one that does not within
+    three seconds is left behind and ends with the process.
 
     Args:
         conversations: What to read. It is iterated in the caller's thread, no faster
@@ -67,7 +77,8 @@ def read_all(
         max_concurrency: How many threads at most.
 
     Yields:
-        Parts, and for each conversation one `End` or `Failure` after its parts.
+        Parts, and for each conversation one `End` or `Failure` after its parts. In
+        between `Quiet`, when nothing came for half a second.
     """
     source = iter(conversations)
     jobs: SimpleQueue[C | _NoMore] = SimpleQueue()
@@ -75,20 +86,22 @@ def read_all(
     stop = threading.Event()
     threads: list[threading.Thread] = []
     unfinished = 0
+    # One conversation waits for each thread, so that none is ever idle.
+    enough = 2 * max_concurrency
+    allowed = 1
     try:
         while True:
-            # One conversation waits for each thread, so that none is ever idle.
-            for conversation in islice(source, 2 * max_concurrency - unfinished):
+            for conversation in islice(source, allowed - unfinished):
                 jobs.put(conversation)
                 unfinished += 1
                 if len(threads) < max_concurrency:
                     threads.append(_start(new_worker(), jobs, events, stop))
             if not unfinished:
                 return
-            event = events.get()
-            if isinstance(event, _NoMore):
-                continue
-            if not isinstance(event, Part):
+            event = _next(events)
+            if not isinstance(event, Quiet):
+                allowed = enough
+            if isinstance(event, End | Failure):
                 unfinished -= 1
             yield event
     finally:
@@ -97,12 +110,25 @@ def read_all(
             jobs.put(_NoMore())
         # A thread may be waiting for room in the queue: make room until all are gone.
         running = len(threads)
-        while running:
-            running -= isinstance(events.get(), _NoMore)
-        for thread in threads:
-            thread.join()
+        deadline = time.monotonic() + _STOPPING_SECONDS
+        with suppress(Empty):
+            while running:
+                left = max(0.0, deadline - time.monotonic())
+                running -= isinstance(events.get(timeout=left), _NoMore)
+            for thread in threads:
+                thread.join()
 
 
+def _next(events: Queue[Event[C, P] | _NoMore]) -> Event[C, P] | Quiet:
+    try:
+        event = events.get(timeout=_QUIET_SECONDS)
+    except Empty:
+        return Quiet()
+    return Quiet() if isinstance(event, _NoMore) else event
+
+
+_QUIET_SECONDS = 0.5
+_STOPPING_SECONDS = 3.0
 _PARTS_PER_THREAD = 2
 
 

@@ -4,47 +4,46 @@ from __future__ import annotations
 
 import sys
 import time
-from copy import copy
-from dataclasses import dataclass
-from functools import cached_property
-from http import HTTPStatus
-from importlib.metadata import version
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import quote
 
-import requests
 from singer_sdk import metrics
-from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
-from singer_sdk.streams import RESTStream
 from singer_sdk.streams.rest import HTTPRequest, PageContext
 
-from tap_kommo_chats.answers import (
-    decode_history,
-    describe_error,
-    is_too_many,
-    retry_after_seconds,
-)
-from tap_kommo_chats.auth import KommoAuthenticator
 from tap_kommo_chats.bookmarks import Bookmarks, StatePace
+from tap_kommo_chats.client import ChatsAPIStream
+from tap_kommo_chats.errors import (
+    ConversationError,
+    IncompleteRunError,
+    RunError,
+    UnreachableError,
+)
 from tap_kommo_chats.limiter import RequestLimiter
 from tap_kommo_chats.messages import SCHEMA, Record, read_row, to_record
 from tap_kommo_chats.pagination import PAGE_SIZE, HistoryPage, HistoryPaginator
-from tap_kommo_chats.reader import End, Failure, Part, read_all
+from tap_kommo_chats.reader import End, Failure, Part, Quiet, read_all
+from tap_kommo_chats.writer import target_is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from singer_sdk.helpers.types import Context, RequestFunc
+    import requests
+    from singer_sdk.helpers.types import Context
 
     from tap_kommo_chats.messages import Row
-    from tap_kommo_chats.settings import Settings
     from tap_kommo_chats.tap import TapKommoChats
 
+_NAMED_AT_MOST = 10
+_UNREACHABLE_AT_MOST = 20
+"""So many conversations in a row that no answer came for are no single one's fault."""
 
-class IncompleteRunError(SyncError):
-    """Everything that could be delivered was, and something could not."""
+_FAILED_AT_MOST = 50
+"""So many that failed while none was read are no single one's fault either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +60,50 @@ class ToRead:
     since_ms: int | None
 
 
-class _SilentCounter(metrics.Counter):
-    """Stands in for a counter that would log one line per conversation."""
+@dataclass(slots=True)
+class RunTally:
+    """How the conversations of a run fared.
 
-    def increment(self, value: int = 1) -> None:
-        pass
+    Attributes:
+        read: How many were read and have messages.
+        empty: How many have none.
+        failed: The ids of those that could not be read.
+        unreachable: How many of the last ones got no answer, in a row.
+        rows_without_key: How many rows could not be delivered.
+    """
 
-    def exit(self) -> None:
-        pass
+    read: int = 0
+    empty: int = 0
+    failed: list[str] = field(default_factory=list)
+    unreachable: int = 0
+    rows_without_key: int = 0
+
+    def __str__(self) -> str:
+        """Sum it up in a line."""
+        return (
+            f"conversations read: {self.read}, empty: {self.empty}, "
+            f"failed: {len(self.failed)}"
+        )
+
+    def problems(self) -> list[str]:
+        """Say what was not delivered, a clause each."""
+        found = []
+        if self.failed:
+            named = ", ".join(self.failed[:_NAMED_AT_MOST])
+            more = ", ..." if len(self.failed) > _NAMED_AT_MOST else ""
+            found.append(
+                f"{len(self.failed)} conversation(s) could not be read and will be "
+                f"asked for again by the next run ({named}{more})"
+            )
+        if self.rows_without_key:
+            found.append(
+                f"{self.rows_without_key} row(s) could not be delivered (see the lines "
+                "above, and ask Kommo's support)"
+            )
+        return found
 
 
-class ChatHistoryStream(RESTStream[int]):
+class ChatHistoryStream(ChatsAPIStream):
     """The messages of every conversation, one record each."""
 
     name = "chat_history"
@@ -80,16 +112,10 @@ class ChatHistoryStream(RESTStream[int]):
     replication_key = "sent_at"
     schema: ClassVar[dict[str, Any]] = SCHEMA
 
-    # A redirect would carry the signed headers to another host.
-    allow_redirects = False
     # STATE goes out by time, between conversations.
     STATE_MSG_FREQUENCY = sys.maxsize
     # `to_record` sees to it that a record fits the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
-    # One line per request is too many for a log.
-    _LOG_REQUEST_METRICS = False
-
-    _limiter: RequestLimiter
 
     def __init__(self, tap: TapKommoChats) -> None:
         """Make the stream.
@@ -98,38 +124,36 @@ class ChatHistoryStream(RESTStream[int]):
             tap: The tap it belongs to, whose settings it reads when it runs.
         """
         super().__init__(tap=tap)
-        self._kommo_tap = tap
-        self._to_read = ToRead("", None)
         self._paginator = HistoryPaginator()
-        self._rows_without_key = 0
+        self._tally = RunTally()
         self._pace = StatePace()
 
-    @property
-    def settings(self) -> Settings:
-        """The tap's checked settings."""
-        return self._kommo_tap.settings
+    # One conversation, in a worker's copy of the stream
 
-    # What is asked of Kommo
+    def _new_reader(self) -> Callable[[ToRead], Iterable[HistoryPage]]:
+        return self.new_worker()._read_conversation  # noqa: SLF001 (its own copy)
 
-    @property
-    def url_base(self) -> str:
-        """Scheme and host of the Chats API."""
-        return self.settings.api_url
+    def _read_conversation(self, to_read: ToRead) -> Iterable[HistoryPage]:
+        self.conversation_id = to_read.conversation_id
+        self._paginator = HistoryPaginator(to_read.since_ms)
+        warned = False
+        for page in self.request_records({"conversation_id": to_read.conversation_id}):
+            history = cast("HistoryPage", page)
+            if not (history.newest_first or warned):
+                warned = True
+                self.logger.warning(
+                    "Conversation %s does not come newest first: it is read to its end",
+                    to_read.conversation_id,
+                )
+            yield history
 
-    @cached_property
-    def authenticator(self) -> KommoAuthenticator:
-        """Signs each attempt of each request."""
-        return KommoAuthenticator(self.settings.channel_secret)
+    def get_new_paginator(self) -> HistoryPaginator:
+        """Walk through the conversation at hand.
 
-    @property
-    def timeout(self) -> int:
-        """Seconds to wait for the server to connect or to send something."""
-        return self.settings.request_timeout
-
-    @cached_property
-    def user_agent(self) -> str:
-        """How the tap presents itself."""
-        return f"{self.tap_name}/{version(self.tap_name)}"
+        Returns:
+            Its paginator, at the newest message.
+        """
+        return self._paginator
 
     def get_http_request(self, *, page: PageContext[int]) -> HTTPRequest:
         """Ask for one page of one conversation.
@@ -151,111 +175,27 @@ class ChatHistoryStream(RESTStream[int]):
             headers={"Accept": "application/json"},
         )
 
-    def get_new_paginator(self) -> HistoryPaginator:
-        """Start a walk through the conversation at hand.
-
-        Returns:
-            A paginator at the newest message.
-        """
-        self._paginator = HistoryPaginator(self._to_read.since_ms)
-        return self._paginator
-
-    def request_decorator(self, func: RequestFunc) -> RequestFunc:
-        """Let each attempt of a request wait for its turn before it is signed.
-
-        Args:
-            func: Signs, sends and checks one attempt.
-
-        Returns:
-            The same with turns and the SDK's retries.
-        """
-
-        def in_turn(
-            prepared_request: requests.PreparedRequest, context: Context | None
-        ) -> requests.Response:
-            with self._limiter.turn() as slow_down:
-                try:
-                    return func(prepared_request, context)
-                except RetriableAPIError as error:
-                    seconds = retry_after_seconds(error.response)
-                    if seconds is not None or is_too_many(error.response):
-                        slow_down(seconds)
-                    raise
-
-        return super().request_decorator(in_turn)
-
-    def get_http_request_counter(self) -> metrics.Counter:
-        """Count nothing for a single conversation; `get_records` counts for all.
-
-        Returns:
-            A counter that neither counts nor logs.
-        """
-        return _SilentCounter(metrics.Metric.HTTP_REQUEST_COUNT)
-
-    # What Kommo answers
-
-    def validate_response(self, response: requests.Response) -> None:
-        """Let through what is an answer, and say what to do about what is not.
-
-        Args:
-            response: Kommo's answer.
-
-        Raises:
-            RetriableAPIError: For 429 and 5xx, which may pass.
-            FatalAPIError: For all else but 200 and 204.
-        """
-        status = response.status_code
-        if status in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
-            return
-        message = self.response_error_message(response)
-        if (
-            status in self.extra_retry_statuses
-            or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        ):
-            raise RetriableAPIError(message, response)
-        raise FatalAPIError(message)
-
-    def response_error_message(self, response: requests.Response) -> str:
-        """Tell an operator what an error answer means.
-
-        Args:
-            response: An answer that is neither 200 nor 204.
-
-        Returns:
-            One line without secrets and without the texts of messages.
-        """
-        return describe_error(response, self._to_read.conversation_id)
-
     def parse_response(  # type: ignore[override]
         self,
-        response: requests.Response,
+        response: requests.Response,  # noqa: ARG002 (its rows are there already)
     ) -> Iterable[HistoryPage]:
-        """Read an answer as one page.
+        """Put the rows of the last answer to the conversation.
 
         The SDK's paging loop passes on whatever this yields; `get_records` takes
         pages apart.
 
         Args:
-            response: A 200 or a 204.
+            response: Not looked at: `rows` has been decoded from it.
 
         Yields:
             The page, also when it brings nothing new.
-
-        Raises:
-            FatalAPIError: If the body is not what was promised, or the pages cannot
-                be put together.
         """
         offset = self._paginator.current_value
-        try:
-            values = decode_history(response)
-            yield self._paginator.accept(
-                [read_row(value, offset + place) for place, value in enumerate(values)],
-            )
-        except FatalAPIError as error:
-            msg = f"Conversation {self._to_read.conversation_id}: {error}"
-            raise FatalAPIError(msg) from None
+        yield self._paginator.accept(
+            [read_row(value, offset + place) for place, value in enumerate(self.rows)],
+        )
 
-    # What the SDK emits
+    # All conversations
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002
         """Read every conversation, several at once.
@@ -271,43 +211,52 @@ class ChatHistoryStream(RESTStream[int]):
             One record per message.
 
         Raises:
-            SyncError: If a conversation cannot be read.
+            RunError: If no conversation can be read.
+            BrokenPipeError: If the target is gone.
+            SystemExit: If a signal asked to stop; its code is the signal's.
         """
-        start_ms = self._kommo_tap.initialized_at
+        start_ms = self.kommo_tap.initialized_at
         bookmarks = Bookmarks(self.stream_state)
         newest_ms: dict[str, int] = {}
+        self._tally = RunTally()
         # Before any worker is made, so that all share it.
-        self._limiter = RequestLimiter(self.settings.requests_per_second)
+        self.limiter = RequestLimiter(self.settings.requests_per_second)
         events = read_all(
             self._conversations(bookmarks),
-            self._new_worker,
+            self._new_reader,
             self.settings.max_concurrency,
         )
         try:
             with metrics.http_request_counter(self.name, self.path) as requests_made:
                 for event in events:
-                    conversation_id = event.conversation.conversation_id
+                    self._stop_if_asked()
+                    if isinstance(event, Quiet) and target_is_gone():
+                        raise BrokenPipeError
                     if isinstance(event, Part):
                         requests_made.increment()
-                        rows = event.content.rows
-                        newest_ms[conversation_id] = max(
-                            newest_ms.get(conversation_id, 0),
+                        to_read, rows = event.conversation, event.content.rows
+                        newest_ms[to_read.conversation_id] = max(
+                            newest_ms.get(to_read.conversation_id, 0),
                             *(row.sent_ms or 0 for row in rows),
                             0,
                         )
-                        yield from self._to_records(rows, event.conversation)
+                        yield from self._to_records(rows, to_read)
                     elif isinstance(event, End):
-                        bookmarks.advance(
-                            conversation_id, newest_ms.pop(conversation_id), start_ms
-                        )
+                        conversation_id = event.conversation.conversation_id
+                        newest = newest_ms.pop(conversation_id)
+                        bookmarks.advance(conversation_id, newest, start_ms)
+                        self._tally.unreachable = 0
+                        self._tally.read += newest > 0
+                        self._tally.empty += newest == 0
                         self._write_state_when_due(bookmarks)
-                    else:
-                        self._write_state()
-                        raise self._failure(event) from event.error
+                    elif isinstance(event, Failure):
+                        newest_ms.pop(event.conversation.conversation_id, None)
+                        self._note_failure(event, bookmarks)
             bookmarks.complete(start_ms)
         finally:
-            self._limiter.stop()
+            self.limiter.stop()
             events.close()
+            self.logger.info("%s", str(self._tally).capitalize())
 
     def _conversations(self, bookmarks: Bookmarks) -> Iterable[ToRead]:
         settings = self.settings
@@ -320,34 +269,11 @@ class ChatHistoryStream(RESTStream[int]):
                 since_ms = max(cutoff_ms + 1, settings.start_ms or 0)
                 yield ToRead(conversation_id, since_ms)
 
-    def _new_worker(self) -> Callable[[ToRead], Iterable[HistoryPage]]:
-        """Make a reader of one conversation after the other.
-
-        The SDK's paging loop finds paginator and session in the stream, so each
-        worker has a stream of its own.
-        """
-        worker = copy(self)
-        worker._requests_session = requests.Session()  # noqa: SLF001 (its own copy)
-        return worker._read_conversation  # noqa: SLF001 (its own copy)
-
-    def _read_conversation(self, to_read: ToRead) -> Iterable[HistoryPage]:
-        self._to_read = to_read
-        warned = False
-        for page in self.request_records({"conversation_id": to_read.conversation_id}):
-            history = cast("HistoryPage", page)
-            if not (history.newest_first or warned):
-                warned = True
-                self.logger.warning(
-                    "Conversation %s does not come newest first: it is read to its end",
-                    to_read.conversation_id,
-                )
-            yield history
-
     def _to_records(self, rows: Iterable[Row], to_read: ToRead) -> Iterable[Record]:
         scope_id = self.settings.scope_id
         for row in rows:
             if row.flaw is not None:
-                self._rows_without_key += 1
+                self._tally.rows_without_key += 1
                 self.logger.error(
                     "Conversation %s: the row at position %d has %s and was not "
                     "delivered",
@@ -357,18 +283,39 @@ class ChatHistoryStream(RESTStream[int]):
                 )
             elif to_read.since_ms is None or (row.sent_ms or 0) >= to_read.since_ms:
                 yield to_record(row, scope_id, to_read.conversation_id)
+                self._stop_if_asked()
 
-    def _failure(self, failure: Failure[ToRead]) -> Exception:
-        """Make of a worker's exception one that names the conversation."""
-        conversation_id = failure.conversation.conversation_id
-        if isinstance(failure.error, SyncError):
-            return failure.error
-        if isinstance(failure.error, requests.RequestException):
-            return FatalAPIError(
-                f"Conversation {conversation_id}: Kommo cannot be reached "
-                f"({type(failure.error).__name__}): check api_url and the network"
+    def _note_failure(self, failure: Failure[ToRead], bookmarks: Bookmarks) -> None:
+        """Let one conversation's failure be its own, unless it is everyone's."""
+        error, conversation_id = failure.error, failure.conversation.conversation_id
+        if not isinstance(error, ConversationError | RunError):
+            error = _unexpected(error, conversation_id)
+        if isinstance(error, ConversationError):
+            self.logger.error("%s", error)
+            bookmarks.owe(conversation_id)
+            tally = self._tally
+            tally.failed.append(conversation_id)
+            tally.unreachable = (
+                tally.unreachable + 1 if isinstance(error, UnreachableError) else 0
             )
-        return RuntimeError(f"Conversation {conversation_id} could not be read")
+            nothing_read = tally.read + tally.empty == 0
+            if tally.unreachable >= _UNREACHABLE_AT_MOST or (
+                nothing_read and len(tally.failed) >= _FAILED_AT_MOST
+            ):
+                error = RunError(
+                    f"{len(tally.failed)} conversations failed, so the run was stopped;"
+                    f" the last: {error}"
+                )
+        if isinstance(error, RunError):
+            self._write_state()
+            raise error
+
+    def _stop_if_asked(self) -> None:
+        signal_number = self.kommo_tap.stop_signal
+        if signal_number is not None:
+            self._write_state()
+            self.logger.warning("Stopped by signal %d", signal_number)
+            raise SystemExit(128 + signal_number)
 
     def _write_state_when_due(self, bookmarks: Bookmarks) -> None:
         if self._pace.due():
@@ -377,22 +324,18 @@ class ChatHistoryStream(RESTStream[int]):
             self._pace.wrote(time.monotonic() - started, bookmarks.size_bytes)
 
     def _write_state(self) -> None:
-        self._kommo_tap.state_writer.write_state(self.tap_state)
+        self.kommo_tap.state_writer.write_state(self.tap_state)
 
     def log_sync_costs(self) -> None:
         """Close the stream's run: the last the SDK asks of it, after the last STATE.
 
         Raises:
-            IncompleteRunError: If rows could not be delivered, so that the run ends
-                non-zero after everything else was.
+            IncompleteRunError: If something could not be delivered, so that the run
+                ends non-zero after everything else was.
         """
         super().log_sync_costs()
-        if self._rows_without_key:
-            msg = (
-                f"{self._rows_without_key} row(s) have no message id or no usable "
-                "timestamp and were not delivered, everything else was: the lines "
-                "above name them, ask Kommo's support about them"
-            )
+        if problems := self._tally.problems():
+            msg = f"Not everything was delivered: {'; '.join(problems)}"
             raise IncompleteRunError(msg)
 
     # What the SDK would do for a stream that has one time as its bookmark.
@@ -426,3 +369,18 @@ class ChatHistoryStream(RESTStream[int]):
         context: Context | None = None,
     ) -> None:
         pass
+
+
+def _unexpected(error: Exception, conversation_id: str) -> ConversationError:
+    """Make of a mistake in this code a failure, without what the data may have in it.
+
+    The text of such an exception is left out, because it may quote a message.
+    """
+    place = ""
+    if error.__traceback__ is not None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f" in {Path(last.filename).name}, line {last.lineno}"
+    return ConversationError(
+        f"Conversation {conversation_id}: {type(error).__name__}{place}; this is a "
+        "mistake in the tap, please report this line"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
@@ -20,11 +22,15 @@ from tap_kommo_chats.writer import BufferedWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
     from singer_sdk import Stream
 
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""
+
+_STOPPING_SECONDS = 4.5
+"""After a signal the process ends within five seconds, whatever it waits for."""
 
 
 class TapKommoChats(Tap):
@@ -44,6 +50,9 @@ class TapKommoChats(Tap):
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
+
+    stop_signal: int | None = None
+    """The signal that asked the run to stop, once one did."""
 
     _settings: Settings | None = None
 
@@ -78,6 +87,21 @@ class TapKommoChats(Tap):
             The one stream there is.
         """
         return [ChatHistoryStream(self)]
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the SDK's)
+        """Ask the run to stop, and see to it that it does.
+
+        The SDK would write the state here, perhaps in the middle of a record.
+
+        Args:
+            signum: The signal.
+            frame: Not looked at.
+        """
+        self.stop_signal = signum
+        # A target that does not read would keep the run from stopping.
+        timer = threading.Timer(_STOPPING_SECONDS, os._exit, [128 + signum])
+        timer.daemon = True
+        timer.start()
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings before anything is asked of Kommo.

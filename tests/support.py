@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.exceptions import SyncError
 
 from tap_kommo_chats.tap import TapKommoChats
 
@@ -78,6 +82,33 @@ def run(config: dict[str, Any], state: dict[str, Any] | None = None) -> Output:
         # A process would read the state from a file, so it shares nothing.
         TapKommoChats(config=config, state=deepcopy(state)).sync_all()
     return collected[0]
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that ended with an error, and what it wrote before.
+
+    Attributes:
+        error: The error.
+        output: What was written.
+        log: What was logged, all levels.
+    """
+
+    error: BaseException
+    output: Output
+    log: str
+
+
+def failing_run(
+    config: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    state: dict[str, Any] | None = None,
+) -> FailedRun:
+    """Run the tap once, which is to end with an error."""
+    caplog.set_level(logging.DEBUG)
+    with captured_output() as collected, pytest.raises(SyncError) as raised:
+        TapKommoChats(config=config, state=deepcopy(state)).sync_all()
+    return FailedRun(raised.value, collected[0], caplog.text)
 
 
 def no_wait(_stream: ChatHistoryStream) -> Generator[float, None, None]:

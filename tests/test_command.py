@@ -119,7 +119,7 @@ def test_a_failure_is_told_in_one_line_without_secret_or_traceback(
     done = tap(config=config_for(sandbox, ["a"]), folder=tmp_path, loglevel="DEBUG")
 
     assert done.returncode == 1
-    assert done.stderr.count("Conversation a: Kommo answered 403") == 1
+    assert done.stderr.count("Kommo answered 403") == 1
     assert "Traceback" not in done.stderr
     assert sandbox.secret not in done.stderr
 

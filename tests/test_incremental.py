@@ -13,14 +13,20 @@ from aiohttp import web
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from singer_sdk.exceptions import FatalAPIError
 
 from sandbox.conversations import ConversationStore
 from sandbox.server import Sandbox
 from tap_kommo_chats.bookmarks import StateError, StatePace
 from tap_kommo_chats.streams import ChatHistoryStream
 from tap_kommo_chats.tap import TapKommoChats
-from tests.support import Output, captured_output, config_for, no_wait, run
+from tests.support import (
+    Output,
+    captured_output,
+    config_for,
+    failing_run,
+    no_wait,
+    run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,47 +236,54 @@ def test_records_of_one_conversation_keep_their_order(sandbox: Sandbox) -> None:
         ]
 
 
-def test_a_failed_run_writes_the_state_of_those_that_were_read(
-    sandbox: Sandbox,
+def test_a_failed_conversation_is_asked_again_and_the_others_are_done(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids = [f"c{n}" for n in range(10)]
     fill(sandbox, ids, 5, now_ms() - 30 * DAY)
     sandbox.answer = lambda seen: (
-        web.Response(status=400) if seen.conversation_id == "c9" else None
+        web.Response(status=400) if seen.conversation_id == "c4" else None
     )
-    config = {**config_for(sandbox), "max_concurrency": 1}
 
-    with captured_output() as collected, pytest.raises(FatalAPIError, match="c9"):
-        TapKommoChats(config=config).sync_all()
+    failed = failing_run(config_for(sandbox), caplog)
     sandbox.answer = None
-    sandbox.forget_requests()
-    second = run(config, collected[0].state)
+    second = run(config_for(sandbox), failed.output.state)
 
-    assert {key[0] for key in second.keys} == {"c9"}
+    assert {key[0] for key in failed.output.keys} == set(ids) - {"c4"}
+    assert {key[0] for key in second.keys} == {"c4"}
 
 
-def test_an_exception_of_a_worker_surfaces_once_with_its_conversation(
+def test_a_late_message_of_a_failed_conversation_is_found_days_later(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fill(sandbox, ["a", "b"], 5, now_ms())
+    fill(sandbox, ["a", "b"], 5, now_ms() - 9 * DAY)
+    state = run(config_for(sandbox)).state
+    state["bookmarks"]["chat_history"]["read_since"] = now_ms() - 9 * DAY
+    sandbox.answer = lambda seen: (
+        web.Response(status=400) if seen.conversation_id == "b" else None
+    )
+    state = failing_run(config_for(sandbox), caplog, state).output.state
+    sandbox.answer = None
+    for conversation_id in ("a", "b"):
+        late = message(f"late-{conversation_id}", now_ms() - 9 * DAY - HOUR)
+        sandbox.store.add(conversation_id, late)
 
-    with (
-        mock.patch("tap_kommo_chats.streams.decode_history", side_effect=KeyError),
-        pytest.raises(RuntimeError, match=r"Conversation [ab] could not be read"),
-    ):
-        run(config_for(sandbox))
+    later = run(config_for(sandbox), state)
 
-    assert caplog.text.count("could not be read") <= 1
+    assert "late-b" in names(later)
+    assert "late-a" not in names(later)
+    assert "owed" not in later.state["bookmarks"]["chat_history"]
 
 
-def test_nothing_is_left_running_after_a_failure(sandbox: Sandbox) -> None:
+def test_nothing_is_left_running_after_a_failure(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     fill(sandbox, [f"c{n}" for n in range(30)], 5, now_ms())
     sandbox.answer = lambda seen: (
-        web.Response(status=400) if seen.conversation_id == "c5" else None
+        web.Response(status=403) if seen.conversation_id == "c5" else None
     )
 
-    with pytest.raises(FatalAPIError):
-        run(config_for(sandbox))
+    failing_run(config_for(sandbox), caplog)
 
     assert [thread for thread in threading.enumerate() if thread.name == "reader"] == []
 
@@ -304,21 +317,21 @@ def test_a_server_that_says_retry_after_is_not_asked_before(sandbox: Sandbox) ->
 
 
 def test_a_run_that_fails_does_not_sit_out_a_pause(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
-    monkeypatch.setattr(ChatHistoryStream, "backoff_jitter", lambda *_: 0)
 
     def answer(seen: SeenRequest) -> web.StreamResponse:
         if seen.conversation_id == "a":
             return web.Response(status=429, headers={"Retry-After": "30"})
-        return web.Response(status=400)
+        return web.Response(status=403 if seen.conversation_id == "c" else 204)
 
     sandbox.answer = answer
     started = time.monotonic()
 
-    with pytest.raises(FatalAPIError):
-        run({**config_for(sandbox, ["b", "a"]), "max_concurrency": 2})
+    failing_run({**config_for(sandbox, ["b", "a", "c"]), "max_concurrency": 2}, caplog)
 
     assert time.monotonic() - started < 30
 

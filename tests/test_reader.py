@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tap_kommo_chats.reader import End, Failure, Part, read_all
+from tap_kommo_chats.reader import End, Failure, Part, Quiet, read_all
 
 Read: TypeAlias = Callable[[int], Iterator[int]]
 PATIENCE = 10.0
@@ -29,6 +29,7 @@ def test_every_conversation_comes_in_order_and_ends_once(max_concurrency: int) -
     ended: list[int] = []
 
     for event in read_all(range(100), lambda: numbers, max_concurrency):
+        assert not isinstance(event, Quiet)
         assert event.conversation not in ended
         if isinstance(event, Part):
             parts[event.conversation].append(event.content)
@@ -44,13 +45,14 @@ def test_every_conversation_comes_in_order_and_ends_once(max_concurrency: int) -
 def test_as_many_conversations_are_read_at_once_as_allowed() -> None:
     together = threading.Barrier(4, timeout=PATIENCE)
 
-    def read(_conversation: int) -> Iterator[int]:
-        together.wait()  # passes only when four are here
+    def read(conversation: int) -> Iterator[int]:
         yield 1
+        if conversation > 0:
+            together.wait()  # passes only when four are here
 
-    events = list(read_all(range(8), lambda: read, 4))
+    events = list(read_all(range(9), lambda: read, 4))
 
-    assert sum(isinstance(event, End) for event in events) == 8
+    assert sum(isinstance(event, End) for event in events) == 9
 
 
 def test_no_more_conversations_are_read_at_once_than_allowed() -> None:
@@ -166,6 +168,45 @@ def test_a_failure_comes_once_with_its_conversation_and_the_others_go_on() -> No
     assert failure.conversation == 5
     assert str(failure.error) == "broken"
     assert sum(isinstance(event, End) for event in events) == 9
+
+
+def test_the_first_conversation_goes_ahead_alone_until_something_was_read() -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def read(conversation: int) -> Iterator[int]:
+        begun.append(conversation)
+        if conversation == 0:
+            go_on.wait(PATIENCE)
+        yield 1
+
+    events = read_all(range(20), lambda: read, 8)
+
+    assert isinstance(next(events), Quiet)
+    assert begun == [0]
+    go_on.set()
+    assert sum(isinstance(event, End) for event in events) == 20
+
+
+def test_a_thread_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_kommo_chats.reader._STOPPING_SECONDS", 0.1)
+    go_on = threading.Event()
+
+    def read(conversation: int) -> Iterator[int]:
+        yield 1
+        if conversation == 1:
+            go_on.wait()
+
+    events = read_all(range(2), lambda: read, 2)
+    while not isinstance(next(events), Quiet):
+        pass
+
+    events.close()
+
+    assert len(readers()) == 1
+    go_on.set()
+    for thread in readers():
+        thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize("taken", [0, 1, 5, 37])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import traceback
 from collections import Counter
 from datetime import datetime, timedelta, timezone
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from singer_sdk.exceptions import FatalAPIError
 
 from sandbox.conversations import ConversationStore
 from sandbox.server import Sandbox
 from tap_kommo_chats.auth import KommoAuthenticator
-from tap_kommo_chats.streams import ChatHistoryStream, IncompleteRunError
+from tap_kommo_chats.errors import IncompleteRunError, RunError
+from tap_kommo_chats.streams import ChatHistoryStream
 from tap_kommo_chats.tap import TapKommoChats
-from tests.support import captured_output, config_for, no_wait, run
+from tests.support import config_for, failing_run, no_wait, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,17 +205,16 @@ def test_a_row_without_key_is_named_and_fails_the_run_after_all_was_delivered(
         history(*rows)(seen) if seen.conversation_id == "a" else None
     )
 
-    with (
-        captured_output() as collected,
-        pytest.raises(IncompleteRunError, match=r"2 row\(s\)"),
-    ):
-        TapKommoChats(config=config_for(sandbox, ["a", "b"])).sync_all()
+    failed = failing_run(config_for(sandbox, ["a", "b"]), caplog)
 
-    assert collected[0].keys == [("a", "m2"), ("b", "m0")]
-    assert (
-        "Conversation a: the row at position 1 has no usable message.id" in caplog.text
-    )
-    assert "Conversation a: the row at position 2 has no usable time" in caplog.text
+    assert isinstance(failed.error, IncompleteRunError)
+    assert "2 row(s) could not be delivered" in str(failed.error)
+    assert failed.output.keys == [("a", "m2"), ("b", "m0")]
+    for line in (
+        "Conversation a: the row at position 1 has no usable message.id",
+        "Conversation a: the row at position 2 has no usable timestamp",
+    ):
+        assert line in failed.log
 
 
 def test_a_value_of_another_type_does_not_stop_the_run(sandbox: Sandbox) -> None:
@@ -227,14 +227,17 @@ def test_a_value_of_another_type_does_not_stop_the_run(sandbox: Sandbox) -> None
     assert record["extra"] == {"sender.name": 7}
 
 
-def test_a_redirect_is_not_followed(sandbox: Sandbox) -> None:
+def test_a_redirect_is_not_followed(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     sandbox.answer = lambda _: web.Response(
         status=302, headers={"Location": f"{sandbox.url}/elsewhere"}
     )
 
-    with pytest.raises(FatalAPIError, match="redirects are not followed"):
-        run(config_for(sandbox, ["a"]))
+    failed = failing_run(config_for(sandbox, ["a", "b", "c"]), caplog)
 
+    assert isinstance(failed.error, RunError)
+    assert "redirects are not followed: check api_url" in str(failed.error)
     assert len(sandbox.requests) == 1
 
 
@@ -244,7 +247,6 @@ def test_what_may_pass_is_asked_again(
 ) -> None:
     fill(sandbox, "a", 1)
     monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
-    monkeypatch.setattr(ChatHistoryStream, "backoff_jitter", lambda *_: 0)
     sandbox.answer = lambda _: None if sandbox.requests else web.Response(status=status)
 
     assert run(config_for(sandbox)).keys == [("a", "m0")]
@@ -254,38 +256,29 @@ def test_what_may_pass_is_asked_again(
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
-        (401, "the signature was refused"),
         (400, "check scope_id and the conversation's id"),
-        (403, "check that channel_secret"),
-        (404, "check api_url and scope_id"),
+        (404, "check api_url, scope_id and the conversation's id"),
         (418, "unexpected"),
     ],
 )
 def test_an_error_names_the_conversation_and_what_to_do(
-    sandbox: Sandbox, status: int, advice: str
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, status: int, advice: str
 ) -> None:
-    sandbox.answer = lambda _: web.json_response({"title": "No"}, status=status)
-
-    with pytest.raises(FatalAPIError, match=advice) as raised:
-        run(config_for(sandbox, ["a"]))
-
-    assert str(raised.value).startswith(
-        f"Conversation a: Kommo answered {status} (No);"
+    fill(sandbox, "b", 1)
+    sandbox.answer = lambda seen: (
+        web.json_response({"title": "No"}, status=status)
+        if seen.conversation_id == "a"
+        else None
     )
 
+    failed = failing_run(config_for(sandbox, ["a", "b"]), caplog)
 
-def test_a_refused_signature_is_an_error_without_secret_or_signature(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    wrong = "0123456789abcdef0123456789abcdef01234567"
-
-    with pytest.raises(FatalAPIError, match="the signature was refused") as raised:
-        run({**config_for(sandbox, ["a"]), "channel_secret": wrong})
-
-    assert wrong not in str(raised.value) + caplog.text
-    assert sandbox.secret not in str(raised.value) + caplog.text
-    assert "X-Signature" not in caplog.text
+    (line,) = re.findall(r"Conversation a: Kommo answered .*", failed.log)
+    assert f"{status} (No); " in line
+    assert advice in line
+    assert "1 conversation(s) could not be read" in str(failed.error)
+    assert "(a)" in str(failed.error)
+    assert failed.output.keys == [("b", "m0")]
 
 
 @pytest.mark.parametrize(
@@ -299,33 +292,40 @@ def test_a_refused_signature_is_an_error_without_secret_or_signature(
     ],
 )
 def test_what_a_server_says_of_an_error_is_cut_to_what_cannot_be_secret(
-    sandbox: Sandbox, body: object
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, body: object
 ) -> None:
-    sandbox.answer = lambda _: web.json_response(body, status=400)
+    sandbox.answer = lambda _: web.json_response(body, status=403)
 
-    with pytest.raises(FatalAPIError) as raised:
-        run(config_for(sandbox, ["a"]))
+    failed = failing_run(config_for(sandbox, ["a"]), caplog)
 
-    said = str(raised.value)
-    assert "2a2593df" not in said
-    assert "Zm9v" not in said
-    assert "secret words" not in said
+    said = str(failed.error)
+    assert "2a2593df" not in said + failed.log
+    assert "Zm9v" not in said + failed.log
+    assert "secret words" not in said + failed.log
     assert len(said) < 300
 
 
 @pytest.mark.parametrize(
     "body", ["<html>", "", "[]", "{}", '{"messages": {}}', '{"messages": "secret words']
 )
-def test_a_body_that_is_no_history_is_an_error_that_does_not_show_it(
-    sandbox: Sandbox, body: str
+def test_a_body_that_is_no_history_is_one_conversations_failure(
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    body: str,
 ) -> None:
-    sandbox.answer = lambda _: web.Response(text=body)
+    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    fill(sandbox, "b", 1)
+    sandbox.answer = lambda seen: (
+        web.Response(text=body) if seen.conversation_id == "a" else None
+    )
 
-    with pytest.raises(FatalAPIError, match="not a history") as raised:
-        run(config_for(sandbox, ["a"]))
+    failed = failing_run(config_for(sandbox, ["a", "b"]), caplog)
 
-    shown = "".join(traceback.format_exception(raised.value))
-    assert "secret words" not in shown
+    assert "Conversation a: the answer " in failed.log
+    assert "secret words" not in failed.log
+    assert "secret words" not in "".join(traceback.format_exception(failed.error))
+    assert failed.output.keys == [("b", "m0")]
 
 
 def test_a_retry_is_signed_afresh(
@@ -345,7 +345,6 @@ def test_a_retry_is_signed_afresh(
     )
     monkeypatch.setattr(ChatHistoryStream, "authenticator", sign)
     monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
-    monkeypatch.setattr(ChatHistoryStream, "backoff_jitter", lambda *_: 0)
 
     assert run(config_for(sandbox)).keys == [("a", "m0")]
     assert [seen.status for seen in sandbox.requests] == [500, 200]

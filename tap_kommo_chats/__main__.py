@@ -7,6 +7,7 @@ import sys
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
+from tap_kommo_chats.errors import TargetGoneError
 from tap_kommo_chats.tap import TapKommoChats
 
 
@@ -22,10 +23,8 @@ def main() -> None:
         for line in error.errors:
             TapKommoChats.logger.critical(line)
         sys.exit(1)
-    except BrokenPipeError:
-        TapKommoChats.logger.critical(
-            "The target has gone away, so the run was stopped: look at its log"
-        )
+    except TargetGoneError as error:
+        TapKommoChats.logger.critical("%s", error)
         # Python would complain again when it flushes what nobody reads.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -29,7 +30,22 @@ if TYPE_CHECKING:
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def decode_history(response: requests.Response, conversation_id: str) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class History:
+    """What an answer holds.
+
+    Attributes:
+        rows: The rows in the server's order. Numbers with a point are `Decimal`, so
+            that none is rounded.
+        mended: Whether halves of surrogate pairs, which no strict reader takes, were
+            replaced by U+FFFD.
+    """
+
+    rows: list[Any]
+    mended: bool
+
+
+def decode_history(response: requests.Response, conversation_id: str) -> History:
     """Take the rows out of an answer.
 
     Args:
@@ -37,18 +53,17 @@ def decode_history(response: requests.Response, conversation_id: str) -> list[An
         conversation_id: The conversation that was asked for.
 
     Returns:
-        The rows in the server's order. A 204 has none. Numbers with a point are
-        `Decimal`, so that none is rounded.
+        The rows. A 204 has none.
 
     Raises:
         RetriableAPIError: If the body cannot be decoded; it may have been cut.
         ConversationError: If it is decoded and no history.
     """
     if response.status_code == HTTPStatus.NO_CONTENT:
-        return []
+        return History([], mended=False)
     where = f"Conversation {conversation_id}: "
     try:
-        body = _decode(response.content)
+        body, mended = _decode(response.content)
     except RecursionError:
         msg = f"{where}the answer is nested too deep to be read: tell Kommo's support"
         raise ConversationError(msg) from None
@@ -65,16 +80,17 @@ def decode_history(response: requests.Response, conversation_id: str) -> list[An
             "Chats API"
         )
         raise ConversationError(msg)
-    return rows
+    return History(rows, mended)
 
 
-def _decode(content: bytes) -> object:
+def _decode(content: bytes) -> tuple[Any, bool]:
     try:
-        return _DECODER.decode(content)
+        return _DECODER.decode(content), False
     except ValueError:
         # The standard library reads some of what msgspec takes offence at.
         value = json.loads(content, parse_float=Decimal, parse_constant=str)
-        return _without_half_pairs(value)
+        mended = _without_half_pairs(value)
+        return mended, mended != value
 
 
 def _without_half_pairs(value: object) -> object:

@@ -178,7 +178,7 @@ class ChatsAPIStream(RESTStream[int]):
             self._attempts += 1
             try:
                 response = func(prepared_request, context)
-                self.rows = decode_history(response, self.conversation_id)
+                history = decode_history(response, self.conversation_id)
             except RetriableAPIError as error:
                 self.health.answered = True
                 seconds = retry_after_seconds(error.response)
@@ -195,6 +195,13 @@ class ChatsAPIStream(RESTStream[int]):
                     raise RunError(unreachable(error, self.url_base)) from None
                 raise
             self.health.answered = True
+            self.rows = history.rows
+            if history.mended:
+                self.logger.warning(
+                    "Conversation %s: an answer had halves of surrogate pairs, which "
+                    "were replaced by U+FFFD",
+                    self.conversation_id,
+                )
             return response
 
     def _given_up(self, error: Exception) -> ConversationError:

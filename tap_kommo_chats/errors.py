@@ -23,3 +23,13 @@ class RunError(FatalSyncError):
 
 class IncompleteRunError(SyncError):
     """Everything that could be delivered was, and something could not."""
+
+
+class TargetGoneError(SyncError):
+    """Nobody reads what the tap writes any more."""
+
+    def __init__(self) -> None:
+        """Say where to look."""
+        super().__init__(
+            "The target has gone away, so the run was stopped: look at the target's log"
+        )

@@ -145,13 +145,13 @@ class HistoryPaginator(OffsetPaginator):
         for row in rows:
             identity = row.identity
             content = row.content_hash
-            before = self._seen.get(identity)
-            if before != content or (
-                # Rows that cannot be told apart are counted by their places.
-                row.message_id is None and row.position >= self._frontier
+            known = identity in self._seen
+            if not (known and self._seen[identity] == content) or (
+                # Rows that cannot be delivered are counted by their places.
+                row.flaw is not None and row.position >= self._frontier
             ):
                 fresh.append(row)
-            news = news or before is None
+            news = news or not known
             self._seen[identity] = content
             if identity in here:
                 self._ambiguous.add(identity)

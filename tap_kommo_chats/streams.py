@@ -21,6 +21,7 @@ from tap_kommo_chats.errors import (
     ConversationError,
     IncompleteRunError,
     RunError,
+    TargetGoneError,
     UnreachableError,
 )
 from tap_kommo_chats.limiter import RequestLimiter
@@ -212,7 +213,7 @@ class ChatHistoryStream(ChatsAPIStream):
 
         Raises:
             RunError: If no conversation can be read.
-            BrokenPipeError: If the target is gone.
+            TargetGoneError: If the target is gone.
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
         start_ms = self.kommo_tap.initialized_at
@@ -231,7 +232,7 @@ class ChatHistoryStream(ChatsAPIStream):
                 for event in events:
                     self._stop_if_asked()
                     if isinstance(event, Quiet) and target_is_gone():
-                        raise BrokenPipeError
+                        raise TargetGoneError
                     if isinstance(event, Part):
                         requests_made.increment()
                         to_read, rows = event.conversation, event.content.rows

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import RecordMessage
 
+from tap_kommo_chats.errors import TargetGoneError
+
 if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
 
@@ -25,10 +27,16 @@ class BufferedWriter(MsgSpecWriter):
 
         Args:
             message: A Singer message.
+
+        Raises:
+            TargetGoneError: If standard output is a pipe that nobody reads.
         """
-        sys.stdout.buffer.write(self.format_message(message))
-        if not isinstance(message, RecordMessage):
-            sys.stdout.flush()
+        try:
+            sys.stdout.buffer.write(self.format_message(message))
+            if not isinstance(message, RecordMessage):
+                sys.stdout.flush()
+        except BrokenPipeError:
+            raise TargetGoneError from None
 
 
 def target_is_gone() -> bool:

@@ -131,7 +131,7 @@ class ChatsAPIStream(RESTStream[int]):
             The copy.
         """
         worker = copy(self)
-        worker._requests_session = new_session()  # noqa: SLF001 (its own copy)
+        worker._requests_session = new_session(self.url_base)  # noqa: SLF001 (its own copy)
         return worker
 
     def request_decorator(self, func: RequestFunc) -> RequestFunc:

@@ -6,11 +6,10 @@ it, so that no field can be in one place and not in the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias, Union
 
 import msgspec
 from singer_sdk import typing as th
@@ -156,6 +155,12 @@ _OURS = frozenset(
 
 _Known: TypeAlias = "dict[str, tuple[type, ...] | _Known]"
 
+_Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_STRICT_TYPES: dict[tuple[type, ...], Any] = {
+    (str,): str,
+    (int,): _Int64,
+    (int, float, Decimal): _Int64 | float,
+}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -183,8 +188,28 @@ _KNOWN = _known(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+def _struct(name: str, known: _Known) -> type[msgspec.Struct]:
+    """Make the type that has these fields and no others."""
+    fields = [
+        (
+            field,
+            Union[  # noqa: UP007 (a type that is put together)
+                _struct(f"{name}_{field}", kind)
+                if isinstance(kind, dict)
+                else _STRICT_TYPES[kind],
+                None,
+            ],
+            None,
+        )
+        for field, kind in known.items()
+    ]
+    return msgspec.defstruct(name, fields, forbid_unknown_fields=True)
+
+
+_KNOWN_ROW = _struct("row", _KNOWN)
+
+
+class Row(NamedTuple):
     """One row of the API's `messages`, with what paging and keys need of it.
 
     Attributes:
@@ -195,6 +220,8 @@ class Row:
             timestamp can be used.
         content_hash: Tells its content from another one's, within this process; None
             when it is nested too deep to be written.
+        is_as_known: Whether it has known fields of the documented types only, as most
+            rows have.
     """
 
     position: int
@@ -202,6 +229,7 @@ class Row:
     message_id: str | None
     sent_ms: int | None
     content_hash: int | None
+    is_as_known: bool
 
     @property
     def identity(self) -> str:
@@ -240,6 +268,7 @@ def read_row(value: object, position: int) -> Row:
         message_id=_id(message.get("id")) if isinstance(message, dict) else None,
         sent_ms=_sent_ms(row),
         content_hash=_content_hash(value),
+        is_as_known=_is_as_known(value),
     )
 
 
@@ -316,8 +345,16 @@ def format_instant(instant_ms: int) -> str:
     Returns:
         ISO 8601 in UTC with milliseconds, such as `2022-12-13T11:00:00.000+00:00`.
     """
-    moment = _EPOCH + timedelta(milliseconds=instant_ms)
-    return moment.isoformat(timespec="milliseconds")
+    day, in_day_ms = divmod(instant_ms, 86_400_000)
+    seconds, milliseconds = divmod(in_day_ms, 1000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_date(day)}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}+00:00"
+
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
@@ -342,7 +379,7 @@ def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
         raise ValueError(msg)
     extra: dict[str, Any] = {}
     value = row.value
-    fields = value if _is_as_known(value) else _sort_out(value, _KNOWN, "", extra)
+    fields = value if row.is_as_known else _sort_out(value, _KNOWN, "", extra)
     return {
         "scope_id": scope_id,
         "conversation_id": conversation_id,
@@ -360,50 +397,12 @@ def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
     }
 
 
-def _is_as_known(value: dict[str, Any], path: str = "") -> bool:
-    """Tell whether an object has known fields of known types only, as most have.
-
-    Conversations have few shapes of objects, so a shape is judged once.
-    """
-    deeper = _fields_to_look_at(path, tuple(value), tuple(map(type, value.values())))
-    if deeper is None:
+def _is_as_known(value: object) -> bool:
+    try:
+        msgspec.convert(value, _KNOWN_ROW)
+    except (ValueError, RecursionError):
         return False
-    for name in deeper:
-        item = value[name]
-        if not (
-            _is_as_known(item, f"{path}{name}.")
-            if isinstance(item, dict)
-            else item in _INT64
-        ):
-            return False
     return True
-
-
-@lru_cache(maxsize=4096)
-def _fields_to_look_at(
-    path: str, names: tuple[str, ...], types: tuple[type, ...]
-) -> tuple[str, ...] | None:
-    """Tell of a shape which values decide whether it is as known; None if none can."""
-    known = _KNOWN
-    for name in path.split(".")[:-1]:
-        inner = known[name]
-        if isinstance(inner, tuple):
-            return None
-        known = inner
-    deeper = []
-    for name, kind_of_value in zip(names, types, strict=True):
-        kind = known.get(name)
-        if kind_of_value is type(None) and kind is not None:
-            continue
-        if isinstance(kind, dict):
-            if kind_of_value is not dict:
-                return None
-            deeper.append(name)
-        elif kind is None or kind_of_value not in kind:
-            return None
-        elif kind_of_value is int:
-            deeper.append(name)
-    return tuple(deeper)
 
 
 def _sort_out(

@@ -136,8 +136,11 @@ class BoundedAdapter(HTTPAdapter):
         return response
 
 
-def new_session() -> requests.Session:
+def new_session(url: str) -> requests.Session:
     """Make a session for one worker.
+
+    Args:
+        url: Where all its requests go.
 
     Returns:
         A session whose answers are bounded, with connections of its own.
@@ -145,4 +148,10 @@ def new_session() -> requests.Session:
     session = requests.Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, BoundedAdapter())
+    # Proxies and certificates of the environment are asked for once, because requests
+    # would go through all of its variables for each request.
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.proxies = found["proxies"]
+    session.verify = found["verify"]
+    session.trust_env = False
     return session

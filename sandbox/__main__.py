@@ -9,12 +9,13 @@ import sys
 import threading
 from pathlib import Path
 
-from sandbox.seed import seeded_store
+from sandbox.faults import NO_FAULTS, Faults, faults_from_json
+from sandbox.seed import generated_store, seeded_store
 from sandbox.server import Sandbox
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve the seeded conversations until SIGTERM or SIGINT.
+    """Serve the seeded or generated conversations until SIGTERM or SIGINT.
 
     Args:
         arguments: The command line; the process's own if None.
@@ -34,15 +35,40 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="PATH",
         help="also write the settings to this file once the sandbox is ready",
     )
+    parser.add_argument(
+        "--conversations",
+        type=_count,
+        metavar="N",
+        help="serve N small generated conversations in place of the seeded ones",
+    )
+    parser.add_argument(
+        "--messages", type=_count, metavar="M", help="with M messages each"
+    )
+    parser.add_argument(
+        "--faults",
+        type=_faults,
+        default=NO_FAULTS,
+        metavar="JSON",
+        help="""what goes wrong, as in '{"server_error": 0.05, "seed": 7}'""",
+    )
     options = parser.parse_args(arguments)
+    if (options.conversations is None) != (options.messages is None):
+        parser.error("--conversations and --messages go together")
 
     # Before anything else, so that no signal finds the default handler.
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
+    store = (
+        seeded_store()
+        if options.conversations is None
+        else generated_store(options.conversations, options.messages)
+    )
     try:
-        sandbox = Sandbox(seeded_store(), host=options.host, port=options.port)
+        sandbox = Sandbox(
+            store, host=options.host, port=options.port, faults=options.faults
+        )
     except ValueError as error:
         parser.error(str(error))
     try:
@@ -56,6 +82,21 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"The sandbox cannot start: {error}\n")
         return 1
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        message = f"not a count: {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def _faults(text: str) -> Faults:
+    try:
+        return faults_from_json(text)
+    except ValueError as error:
+        # argparse shows the text of this kind of error only.
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _settings(sandbox: Sandbox) -> str:

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from sandbox.faults import faults_from_json, faults_to_json
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterator
 
-    from sandbox.conversations import ConversationStore, Row
+    from sandbox.conversations import Row
+    from sandbox.server import Sandbox
 
 
-def control_app(
-    store: ConversationStore, statuses: Callable[[], Iterable[int]]
-) -> web.Application:
+def control_app(sandbox: Sandbox) -> web.Application:
     """Build the application to mount under ``/_sandbox/``.
 
     Args:
-        store: The conversations to change and show.
-        statuses: Returns the HTTP statuses answered so far.
+        sandbox: The sandbox to change and show.
     """
-    control = _Control(store, statuses)
+    control = _Control(sandbox)
     messages = "/conversations/{conversation_id}/messages"
     app = web.Application()
     app.router.add_get(messages, control.messages)
@@ -35,15 +36,15 @@ def control_app(
     app.router.add_patch(messages + "/{message_id}", control.edit)
     app.router.add_delete(messages + "/{message_id}", control.remove)
     app.router.add_get("/requests", control.requests)
+    app.router.add_get("/faults", control.faults)
+    app.router.add_put("/faults", control.set_faults)
     return app
 
 
 class _Control:
-    def __init__(
-        self, store: ConversationStore, statuses: Callable[[], Iterable[int]]
-    ) -> None:
-        self._store = store
-        self._statuses = statuses
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._store = sandbox.store
 
     async def messages(self, request: web.Request) -> web.Response:
         rows = self._store.rows(request.match_info["conversation_id"])
@@ -63,33 +64,53 @@ class _Control:
                 "A row needs message.id, an integer timestamp and, if it has one, "
                 "an integer msec_timestamp.",
             )
-        self._store.add(request.match_info["conversation_id"], row)
+        with _errors_answered():
+            self._store.add(request.match_info["conversation_id"], row)
         return web.json_response(row, status=201)
 
     async def edit(self, request: web.Request) -> web.Response:
         changes = await _json_object(request)
         conversation_id, message_id = _named_message(request)
-        try:
+        with _errors_answered():
             self._store.edit(conversation_id, message_id, **changes)
-        except KeyError:
-            raise _error(web.HTTPNotFound, "There is no such message.") from None
         return web.Response(status=204)
 
     async def remove(self, request: web.Request) -> web.Response:
-        try:
+        with _errors_answered():
             self._store.remove(*_named_message(request))
-        except KeyError:
-            raise _error(web.HTTPNotFound, "There is no such message.") from None
         return web.Response(status=204)
 
     async def requests(self, _request: web.Request) -> web.Response:
-        by_status = Counter(self._statuses())
+        by_status = Counter(seen.status for seen in self._sandbox.requests)
         return web.json_response(
             {
                 "total": by_status.total(),
                 "by_status": {str(status): by_status[status] for status in by_status},
             }
         )
+
+    async def faults(self, _request: web.Request) -> web.Response:
+        return web.Response(
+            body=faults_to_json(self._sandbox.faults), content_type="application/json"
+        )
+
+    async def set_faults(self, request: web.Request) -> web.Response:
+        try:
+            self._sandbox.faults = faults_from_json(await request.read())
+        except ValueError as error:
+            raise _error(web.HTTPBadRequest, str(error)) from None
+        return await self.faults(request)
+
+
+@contextmanager
+def _errors_answered() -> Iterator[None]:
+    """Answer what the store refuses."""
+    try:
+        yield
+    except KeyError:
+        raise _error(web.HTTPNotFound, "There is no such message.") from None
+    except ValueError as error:
+        raise _error(web.HTTPConflict, str(error)) from None
 
 
 def _named_message(request: web.Request) -> tuple[str, str]:

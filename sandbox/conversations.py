@@ -9,6 +9,9 @@ from typing import Any
 Row = dict[str, Any]
 """One message exactly as the API serves it."""
 
+# Before the first message that arrives in an empty conversation: 3 January 2024.
+_BEFORE_ANY = 1_704_240_000_000
+
 
 class ConversationStore:
     """Rows by conversation, newest first. Safe to use from several threads.
@@ -20,8 +23,12 @@ class ConversationStore:
     def __init__(self) -> None:
         """Start with no conversation."""
         self._lock = threading.Lock()
-        # Oldest first, so that adding the next message is an append.
-        self._oldest_first: dict[str, list[Row]] = {}
+        # Oldest first, so that adding the next message is an append. Any, because
+        # raw rows may be anything.
+        self._oldest_first: dict[str, list[Any]] = {}
+        self._raw: set[str] = set()
+        # The newest time a conversation ever had, by conversation.
+        self._latest: dict[str, int] = {}
 
     def add_conversation(self, conversation_id: str) -> None:
         """Make a conversation known, with no message if it is new."""
@@ -36,10 +43,50 @@ class ConversationStore:
         Args:
             conversation_id: The conversation; a new one is made known.
             row: The message. Do not change it afterwards.
+
+        Raises:
+            ValueError: The conversation holds raw rows.
         """
         with self._lock:
-            rows = self._oldest_first.setdefault(conversation_id, [])
-            rows.insert(bisect_right(rows, _milliseconds(row), key=_milliseconds), row)
+            self._refuse_raw(conversation_id)
+            self._insert(conversation_id, row)
+
+    def add_newest(self, conversation_id: str, row: Row) -> bool:
+        """Add a message one second after the newest the conversation ever had.
+
+        Removed messages count too: what arrives later is newer, whatever is left.
+
+        Args:
+            conversation_id: The conversation.
+            row: The message without its times.
+
+        Returns:
+            Whether it was added. It is not if the conversation is unknown or raw.
+        """
+        with self._lock:
+            if (
+                conversation_id not in self._oldest_first
+                or conversation_id in self._raw
+            ):
+                return False
+            at = self._latest.get(conversation_id, _BEFORE_ANY) + 1000
+            times = {"timestamp": at // 1000, "msec_timestamp": at}
+            self._insert(conversation_id, {**times, **row})
+            return True
+
+    def put_raw(self, conversation_id: str, rows: list[object]) -> None:
+        """Replace a conversation's rows by anything JSON can write.
+
+        They are served in the order given, which counts as newest first. Messages of
+        such a conversation cannot be added, edited or removed by their ids.
+
+        Args:
+            conversation_id: The conversation; a new one is made known.
+            rows: The rows. What they hold is not looked at.
+        """
+        with self._lock:
+            self._oldest_first[conversation_id] = rows[::-1]
+            self._raw.add(conversation_id)
 
     def edit(self, conversation_id: str, message_id: str, /, **changes: object) -> None:
         """Change fields of ``message`` and leave the row at its place.
@@ -51,6 +98,7 @@ class ConversationStore:
 
         Raises:
             KeyError: There is no such message.
+            ValueError: The conversation holds raw rows.
         """
         with self._lock:
             rows, index = self._find(conversation_id, message_id)
@@ -62,10 +110,28 @@ class ConversationStore:
 
         Raises:
             KeyError: There is no such message.
+            ValueError: The conversation holds raw rows.
         """
         with self._lock:
             rows, index = self._find(conversation_id, message_id)
             del rows[index]
+
+    def remove_at(self, conversation_id: str, place: float) -> bool:
+        """Remove the message at a place.
+
+        Args:
+            conversation_id: The conversation.
+            place: From 0 (the newest) up to, but not including, 1 (past the oldest).
+
+        Returns:
+            Whether there was a message to remove.
+        """
+        with self._lock:
+            rows = self._oldest_first.get(conversation_id)
+            if not rows:
+                return False
+            del rows[len(rows) - 1 - int(place * len(rows))]
+            return True
 
     def page(self, conversation_id: str, offset: int, limit: int) -> list[Row]:
         """Take one page, newest first.
@@ -101,7 +167,19 @@ class ConversationStore:
         """Return the ids of a conversation's messages, newest first."""
         return [row["message"]["id"] for row in self.rows(conversation_id)]
 
+    def _insert(self, conversation_id: str, row: Row) -> None:
+        rows = self._oldest_first.setdefault(conversation_id, [])
+        at = _milliseconds(row)
+        rows.insert(bisect_right(rows, at, key=_milliseconds), row)
+        self._latest[conversation_id] = max(at, self._latest.get(conversation_id, at))
+
+    def _refuse_raw(self, conversation_id: str) -> None:
+        if conversation_id in self._raw:
+            message = f"The conversation {conversation_id!r} holds raw rows."
+            raise ValueError(message)
+
     def _find(self, conversation_id: str, message_id: str) -> tuple[list[Row], int]:
+        self._refuse_raw(conversation_id)
         rows = self._oldest_first.get(conversation_id, [])
         for index, row in enumerate(rows):
             if row["message"]["id"] == message_id:

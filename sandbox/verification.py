@@ -111,7 +111,7 @@ def check(
     path, _, query = request.target.partition("?")
     # Names are compared in lower case because HTTP does not tell case apart.
     headers = {name.lower(): value for name, value in request.headers.items()}
-    conversation_id = _conversation_id(path, scope_id)
+    conversation_id = conversation_in(path, scope_id)
     parameters = parse_qs(query, keep_blank_values=True)
     offset = _integer(parameters.get("offset", []))
     limit = _integer(parameters.get("limit", []))
@@ -138,7 +138,13 @@ def check(
     )
 
 
-def _conversation_id(path: str, scope_id: str) -> str | None:
+def conversation_in(path: str, scope_id: str) -> str | None:
+    """Return the conversation a path names, percent-decoded; None if it names none.
+
+    Args:
+        path: The path as it came on the wire, without the query.
+        scope_id: The only scope that exists.
+    """
     match = _HISTORY_PATH.fullmatch(path)
     # Split before decoding: an encoded slash belongs to the id.
     if match is None or unquote(match[1]) != scope_id:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RETRY_AFTER_AT_MOST = 300.0
 """Seconds. A server that asks for a longer pause gets this one."""
 
-_SECOND = 1.02
+_SECOND = 1.01
 """A second, and a little for what the two clocks and the quickest answer hide."""
 
 _SLOWEST = 16 * _SECOND

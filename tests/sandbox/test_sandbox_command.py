@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from sandbox.seed import CHANNEL_SECRET, SCOPE_ID, seeded_store
+from sandbox.seed import (
+    CHANNEL_SECRET,
+    SCOPE_ID,
+    generated_store,
+    seeded_store,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +72,27 @@ def test_it_prints_the_settings_once_it_serves() -> None:
         assert response.json() == {"total": 0, "by_status": {}}
 
 
+def test_it_serves_as_many_generated_conversations_as_told() -> None:
+    with running("--conversations", "3", "--messages", "2") as process:
+        settings = dict(line.split("=", 1) for line in lines_until_ready(process))
+        url = settings["TAP_KOMMO_CHATS_API_URL"].rstrip("\n")
+        ids = json.loads(settings["TAP_KOMMO_CHATS_CONVERSATION_IDS"])
+        store = generated_store(3, 2)
+        assert ids == store.conversation_ids()
+        response = requests.get(
+            f"{url}/_sandbox/conversations/{ids[2]}/messages", timeout=10
+        )
+        assert response.json() == {"messages": store.rows(ids[2])}
+
+
+def test_it_misbehaves_as_told() -> None:
+    with running("--faults", '{"server_error": 0.05, "seed": 7}') as process:
+        settings = dict(line.split("=", 1) for line in lines_until_ready(process))
+        url = settings["TAP_KOMMO_CHATS_API_URL"].rstrip("\n")
+        faults = requests.get(url + "/_sandbox/faults", timeout=10).json()
+        assert (faults["server_error"], faults["seed"], faults["html"]) == (0.05, 7, 0)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_cleanly_on_a_signal(number: signal.Signals) -> None:
     with running() as process:
@@ -90,6 +116,11 @@ def test_it_writes_the_same_settings_to_a_file(tmp_path: Path) -> None:
     [
         (["--host", "0.0.0.0"], 2, "loopback"),  # noqa: S104 - is refused
         (["--settings-file", "/nonexistent/file"], 1, "/nonexistent/file"),
+        (["--faults", '{"htlm": 1}'], 2, "There are: seed, latency, jitter"),
+        (["--faults", "html"], 2, "no faults"),
+        (["--conversations", "3"], 2, "go together"),
+        (["--messages", "3"], 2, "go together"),
+        (["--conversations", "-3", "--messages", "3"], 2, "not a count: '-3'"),
     ],
 )
 def test_it_says_why_it_cannot_start(options: list[str], code: int, said: str) -> None:

@@ -111,6 +111,77 @@ def test_asking_for_an_unknown_conversation_does_not_make_it_known() -> None:
     assert store.conversation_ids() == []
 
 
+def test_raw_rows_are_served_as_they_are_in_the_order_given() -> None:
+    raw: list[object] = [row("a", 10), None, row("b", 20), {"message": 1}, "text", []]
+    store = store_of(row("old", 10))
+    store.put_raw("chat", raw)
+    store.put_raw("new", raw[:1])
+    assert store.rows("chat") == raw
+    assert store.page("chat", 1, 3) == raw[1:4]
+    assert [store.size("chat"), store.size("new")] == [6, 1]
+    assert store.conversation_ids() == ["chat", "new"]
+
+
+def test_changing_the_list_of_raw_rows_afterwards_changes_nothing() -> None:
+    raw: list[object] = [row("b", 20), row("a", 10)]
+    store = ConversationStore()
+    store.put_raw("chat", raw)
+    raw.clear()
+    assert store.rows("chat") == [row("b", 20), row("a", 10)]
+
+
+def test_messages_of_a_raw_conversation_cannot_be_added_edited_or_removed() -> None:
+    store = ConversationStore()
+    store.put_raw("chat", [row("a", 10)])
+    with pytest.raises(ValueError, match="'chat' holds raw rows"):
+        store.add("chat", row("b", 20))
+    with pytest.raises(ValueError, match="raw"):
+        store.edit("chat", "a", text="new")
+    with pytest.raises(ValueError, match="raw"):
+        store.remove("chat", "a")
+    assert not store.add_newest("chat", {"message": {"id": "b"}})
+    assert store.rows("chat") == [row("a", 10)]
+
+
+def test_the_newest_message_is_newer_than_any_there_ever_was() -> None:
+    store = store_of(row("b", 20), row("a", 10))
+    store.remove("chat", "b")
+    assert store.add_newest("chat", {"message": {"id": "c"}})
+    assert store.rows("chat")[0] == {
+        "timestamp": 21,
+        "msec_timestamp": 21_000,
+        "message": {"id": "c"},
+    }
+    store.remove_at("chat", 0)
+    store.add_newest("chat", {"message": {"id": "d"}})
+    assert store.rows("chat")[0]["timestamp"] == 22
+
+
+def test_the_newest_message_may_be_the_first_but_makes_no_conversation_known() -> None:
+    store = ConversationStore()
+    store.add_conversation("empty")
+    assert store.add_newest("empty", {"message": {"id": "a"}})
+    assert not store.add_newest("unknown", {"message": {"id": "a"}})
+    assert store.message_ids("empty") == ["a"]
+    assert store.conversation_ids() == ["empty"]
+
+
+@pytest.mark.parametrize(
+    ("place", "gone"), [(0.0, "d"), (0.24, "d"), (0.25, "c"), (0.999, "a")]
+)
+def test_a_place_goes_from_the_newest_to_the_oldest(place: float, gone: str) -> None:
+    store = store_of(*(row(name, time) for time, name in enumerate("abcd")))
+    assert store.remove_at("chat", place)
+    assert {*"abcd"} - {*store.message_ids("chat")} == {gone}
+
+
+def test_there_may_be_no_message_at_a_place() -> None:
+    store = ConversationStore()
+    store.add_conversation("empty")
+    assert not store.remove_at("empty", 0)
+    assert not store.remove_at("unknown", 0)
+
+
 def test_changing_an_unknown_message_is_an_error() -> None:
     store = store_of(row("a", 10))
     with pytest.raises(KeyError):

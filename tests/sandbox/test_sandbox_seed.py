@@ -20,6 +20,7 @@ from sandbox.seed import (
     CHANNEL_SECRET,
     NAMED_CONVERSATION_ID,
     SCOPE_ID,
+    generated_store,
     seeded_store,
 )
 from sandbox.texts import AWKWARD
@@ -213,6 +214,50 @@ def test_numbers_reach_beyond_32_bits_and_15_digits(rows: list[Row]) -> None:
     assert any(message.get("file_size", 0) > 2**31 for message in messages)
     places = [message["location"] for message in messages if message.get("location")]
     assert any(len(repr(place["lat"])) > 16 for place in places)
+
+
+def test_generated_conversations_are_as_many_and_as_long_as_told() -> None:
+    assert sizes(generated_store(7, 3)) == [3] * 7
+    assert sizes(generated_store(2, 0)) == [0] * 2
+
+
+def test_generated_conversations_are_the_same_in_every_run() -> None:
+    assert digest(generated_store(30, 5)) == (
+        "81c5e326a886dfff41b6cf91f935511cdabb4b31aa940143c271375b3c5a054e"
+    )
+
+
+def test_more_generated_conversations_leave_the_others_as_they_are() -> None:
+    few, many = generated_store(3, 5), generated_store(9, 5)
+    for chat in few.conversation_ids():
+        assert many.rows(chat) == few.rows(chat)
+
+
+def test_generated_ids_are_unique_uuids() -> None:
+    generated = generated_store(300, 5)
+    ids = generated.conversation_ids()
+    messages = [number for chat in ids for number in generated.message_ids(chat)]
+    assert len({*ids, *messages}) == 300 + 1500
+    for each in (*ids, *messages):
+        assert (str(uuid.UUID(each)), uuid.UUID(each).version) == (each, 4)
+
+
+def test_generated_rows_are_past_and_have_what_can_be_counted_on() -> None:
+    generated = generated_store(2, 120)
+    for chat in generated.conversation_ids():
+        rows = generated.rows(chat)
+        assert [row["msec_timestamp"] // 1000 for row in rows] == [
+            row["timestamp"] for row in rows
+        ]
+        assert len({row["msec_timestamp"] for row in rows}) == 120
+        assert {
+            datetime.fromtimestamp(row["timestamp"], timezone.utc).year for row in rows
+        } == {2024}
+        assert all(row["sender"]["id"] for row in rows)
+        assert {("receiver" in row, "client_id" in row["sender"]) for row in rows} == {
+            (True, False),
+            (False, True),
+        }
 
 
 def test_scope_and_secret_have_the_shape_of_real_ones() -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import http.client
 import logging
 import socket
 import time
-from datetime import datetime, timezone
-from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,74 +13,20 @@ import pytest
 import requests
 from aiohttp import web
 
-from sandbox import ConversationStore, PageRequest, Row, Sandbox, SeenRequest
+from sandbox import ConversationStore, PageRequest, Sandbox, SeenRequest
+from tests.sandbox.requesting import (
+    TIMEOUT,
+    control,
+    get,
+    headers_for,
+    ids,
+    path_of,
+    row,
+    store_with,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-TIMEOUT = 10
-
-
-def row(number: int) -> Row:
-    return {
-        "timestamp": 1_700_000_000 + number,
-        "sender": {"id": "s"},
-        "message": {"id": f"m{number}", "type": "text", "text": "olá 👩‍🚀"},
-    }
-
-
-def store_with(count: int, chat: str = "chat") -> ConversationStore:
-    store = ConversationStore()
-    for number in range(count):
-        store.add(chat, row(number))
-    return store
-
-
-def path_of(sandbox: Sandbox, encoded_chat: str) -> str:
-    return f"/v2/origin/custom/{sandbox.scope_id}/chats/{encoded_chat}/history"
-
-
-def headers_for(sandbox: Sandbox, path: str, **changes: str) -> dict[str, str]:
-    date = format_datetime(datetime.now(timezone.utc))
-    md5 = "d41d8cd98f00b204e9800998ecf8427e"
-    text = f"GET\n{md5}\napplication/json\n{date}\n{path}"
-    signature = hmac.new(sandbox.secret.encode(), text.encode(), hashlib.sha1)
-    return {
-        "Date": date,
-        "Content-Type": "application/json",
-        "Content-MD5": md5,
-        "X-Signature": signature.hexdigest(),
-        **changes,
-    }
-
-
-def get(
-    sandbox: Sandbox,
-    chat: str = "chat",
-    offset: int | str = 0,
-    limit: int | str = 50,
-    **changes: str,
-) -> requests.Response:
-    path = path_of(sandbox, quote(chat, safe=""))
-    with requests.Session() as session:
-        return session.get(
-            f"{sandbox.url}{path}?offset={offset}&limit={limit}",
-            headers=headers_for(sandbox, path, **changes),
-            timeout=TIMEOUT,
-        )
-
-
-def ids(response: requests.Response) -> list[str]:
-    return [row["message"]["id"] for row in response.json()["messages"]]
-
-
-def control(
-    sandbox: Sandbox, method: str, path: str, body: object = None
-) -> requests.Response:
-    with requests.Session() as session:
-        return session.request(
-            method, f"{sandbox.url}/_sandbox{path}", json=body, timeout=TIMEOUT
-        )
 
 
 @pytest.fixture
@@ -300,6 +242,27 @@ def test_a_wrong_control_request_is_refused(
 ) -> None:
     assert control(sandbox, method, path, body).status_code == status
     assert sandbox.store.size("chat") == 60
+
+
+def test_raw_rows_are_served_even_if_half_a_character_is_in_them(
+    sandbox: Sandbox,
+) -> None:
+    raw: list[object] = [{"timestamp": "soon"}, None, "half of \ud83d", 10**30, "olá"]
+    sandbox.store.put_raw("chat", raw)
+    assert get(sandbox).json() == {"messages": raw}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("POST", "", row(1)), ("PATCH", "/m1", {"text": "x"}), ("DELETE", "/m1", None)],
+)
+def test_changing_a_raw_conversation_over_http_is_a_conflict(
+    sandbox: Sandbox, method: str, path: str, body: object
+) -> None:
+    sandbox.store.put_raw("chat", [row(1)])
+    messages = "/conversations/chat/messages"
+    assert control(sandbox, method, messages + path, body).status_code == 409
+    assert control(sandbox, "GET", messages).json() == {"messages": [row(1)]}
 
 
 def test_the_count_of_requests_leaves_control_requests_out(sandbox: Sandbox) -> None:

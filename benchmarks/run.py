@@ -1,0 +1,370 @@
+"""All scenarios, and the table they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.arena import Arena, BenchmarkError, Run, measure
+from benchmarks.workload import conversation_number, plain_requests, spread_lengths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_RECORD = b'"RECORD"'
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table.
+
+    Attributes:
+        what: What was done.
+        measured: What came out.
+        target: What is promised.
+        met: Whether it was kept.
+        seconds: Absolute times, which say little.
+    """
+
+    what: str
+    measured: str
+    target: str
+    met: bool
+    seconds: str = ""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much work the scenarios are.
+
+    Attributes:
+        rounds: How often each program has its turn.
+        conversations: In the usual scenario; others follow from it.
+        limited: Requests to make under a limit.
+        many: Conversations whose memory is compared with a tenth of them.
+        long: Messages of the one long conversation.
+        state: Conversations in the large state.
+    """
+
+    rounds: int
+    conversations: int
+    limited: int
+    many: int
+    long: int
+    state: int
+
+
+_FULL = Scale(3, 1000, 210, 20_000, 100_000, 100_000)
+_QUICK = Scale(1, 100, 35, 1000, 5000, 10_000)
+
+
+def _rounds(times: int, programs: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:
+    """Let programs take turns, so that what slows the machine slows all of them."""
+    runs: dict[str, list[Run]] = {name: [] for name in programs}
+    for _ in range(times):
+        for name, program in programs.items():
+            runs[name].append(program())
+    return runs
+
+
+def _seconds(runs: list[Run]) -> float:
+    return median(run.seconds for run in runs)
+
+
+def _check(what: str, found: float, expected: float) -> None:
+    if found != expected:
+        message = f"{what}: {found:,} and not {expected:,}"
+        raise BenchmarkError(message)
+
+
+def _fast(folder: Path, scale: Scale) -> Iterator[Line]:
+    """No latency and no limit: what the program itself costs."""
+    count = scale.conversations
+    plain = sum(plain_requests(length) for length in spread_lengths(count))
+
+    def checked(program: Callable[[], Run], mark: bytes | None) -> Callable[[], Run]:
+        def run() -> Run:
+            done = program()
+            if mark is not None:
+                _check("messages", done.count(mark), done.seen["messages"])
+                if mark != _RECORD:
+                    _check("requests", done.requests, plain)
+            return done
+
+        return run
+
+    with Arena(folder, count) as arena:
+        runs = _rounds(
+            scale.rounds,
+            {
+                "tap": checked(arena.tap, _RECORD),
+                "bare 1": checked(lambda: arena.bare(1), b""),
+                "bare 8": checked(lambda: arena.bare(8), b""),
+                "template": checked(arena.template, _RECORD),
+                # dlt's rows are in files of its own; it counts by its requests.
+                "dlt": checked(arena.dlt, None),
+            },
+        )
+    _check("requests of dlt", runs["dlt"][0].requests, plain)
+    tap = _seconds(runs["tap"])
+    best = min(_seconds(runs["bare 1"]), _seconds(runs["bare 8"]))
+    template, dlt = _seconds(runs["template"]), _seconds(runs["dlt"])
+    work = f"{count:,} conversations, {runs['tap'][0].seen['messages']:,} messages"
+    yield Line(
+        f"{work}: tap / bare loop",
+        f"{tap / best:.2f}",
+        "at most 2",
+        tap <= 2 * best,
+        f"{tap:.1f} / {best:.1f} s",
+    )
+    yield Line(
+        "the same: template tap / tap",
+        f"{template / tap:.2f}",
+        "at least 2.5",
+        template >= 2.5 * tap,
+        f"{template:.1f} / {tap:.1f} s",
+    )
+    yield Line(
+        "the same: dlt / tap",
+        f"{dlt / tap:.2f}",
+        "",
+        met=True,
+        seconds=f"{dlt:.1f} / {tap:.1f} s",
+    )
+    made = runs["tap"][0].requests
+    yield Line(
+        "the same: requests of the tap / plain paging",
+        f"{made / plain:.3f}",
+        "",
+        met=True,
+        seconds=f"{made:,} / {plain:,}",
+    )
+
+
+def _latency(folder: Path, scale: Scale) -> Iterator[Line]:
+    """100 ms latency: how well threads are kept busy."""
+    threads = 32
+    with Arena(folder, scale.conversations, latency=0.1) as arena:
+        runs = _rounds(
+            scale.rounds,
+            {
+                "tap": lambda: arena.tap(max_concurrency=threads),
+                "bare": lambda: arena.bare(threads),
+            },
+        )
+    tap, bare = _seconds(runs["tap"]), _seconds(runs["bare"])
+    yield Line(
+        f"100 ms latency, {threads} threads: tap / bare loop",
+        f"{tap / bare:.2f}",
+        "at most 1.3",
+        tap <= 1.3 * bare,
+        f"{tap:.1f} / {bare:.1f} s",
+    )
+
+
+def _growth(folder: Path, scale: Scale) -> Iterator[Line]:
+    """Five times the conversations."""
+    few, many = scale.conversations, 5 * scale.conversations
+    with Arena(folder, few) as small, Arena(folder, many) as large:
+        runs = _rounds(scale.rounds, {"few": small.tap, "many": large.tap})
+    less, more = _seconds(runs["few"]), _seconds(runs["many"])
+    yield Line(
+        f"{many:,} / {few:,} conversations of the same size: time",
+        f"{more / less:.2f}",
+        "at most 5.5",
+        more <= 5.5 * less,
+        f"{more:.1f} / {less:.1f} s",
+    )
+
+
+def _limit(folder: Path, scale: Scale) -> Iterator[Line]:
+    """Seven requests a second allowed, 300 ms latency."""
+    allowed = 7
+    with Arena(folder, scale.limited, length=20, latency=0.3, allowed=allowed) as arena:
+        run = arena.tap(requests_per_second=allowed)
+    _check("messages", run.count(_RECORD), run.seen["messages"])
+    # As many may come in any second, so in s seconds at most allowed * (s + 1).
+    used = run.requests / (allowed * (run.seen["seconds"] + 1))
+    most, refused = int(run.seen["most_in_a_second"]), int(run.seen["refused"])
+    yield Line(
+        f"{allowed} a second allowed, 300 ms latency: share of the allowed rate used",
+        f"{used:.1%}",
+        "at least 95%",
+        used >= 0.95,  # noqa: PLR2004 (the target)
+        f"{run.requests} requests in {run.seen['seconds']:.1f} s",
+    )
+    yield Line(
+        "the same: most requests in a sliding second at the server, refused (429)",
+        f"{most}, {refused}",
+        f"at most {allowed}, 0",
+        most <= allowed and refused == 0,
+    )
+
+
+def _again(folder: Path, scale: Scale) -> Iterator[Line]:
+    """A run after a run: nothing changed, then a little."""
+    count = scale.conversations
+    changed, new = count // 20, 3
+    with Arena(folder, count) as arena:
+        first = arena.tap().state()
+        idle = arena.tap(first)
+        idle_records, second = idle.count(_RECORD), idle.state()
+        arena.add(changed, new)
+        busy = arena.tap(second)
+        busy_records = busy.count(_RECORD)
+    yield Line(
+        f"{count:,} conversations, nothing changed: requests, records",
+        f"{idle.requests:,}, {idle_records:,}",
+        f"{count:,}, 0",
+        (idle.requests, idle_records) == (count, 0),
+        f"{idle.seconds:.1f} s",
+    )
+    yield Line(
+        f"{changed:,} of {count:,} with {new} new messages each: requests, records",
+        f"{busy.requests:,}, {busy_records:,}",
+        f"{count:,}, {changed * new:,}",
+        (busy.requests, busy_records) == (count, changed * new),
+        f"{busy.seconds:.1f} s",
+    )
+
+
+def _later(folder: Path, scale: Scale) -> Iterator[Line]:
+    """Half of the conversations in the state, the others named only later."""
+    count = scale.conversations
+    known = count // 2
+    expected = sum(spread_lengths(count)[known:])
+    with Arena(folder, count) as arena:
+        state = arena.tap(conversations=known).state()
+        run = arena.tap(state)
+    arrived = {
+        record["message_id"]
+        for record in run.records()
+        if conversation_number(record["conversation_id"]) >= known
+    }
+    yield Line(
+        f"{known:,} in the state, {known:,} added later: old messages of these",
+        f"{len(arrived):,}",
+        f"{expected:,}",
+        len(arrived) == expected,
+        f"{run.seconds:.1f} s",
+    )
+
+
+def _state(folder: Path, scale: Scale) -> Iterator[Line]:
+    """A large state."""
+    output, log = folder / "state.jsonl", folder / "state.txt"
+    command = (sys.executable, "-m", "benchmarks.state", str(scale.state))
+    times: list[dict[str, float]] = []
+    for _ in range(scale.rounds):
+        measure(command, output, log)
+        times.append(json.loads(log.read_text(encoding="utf-8").splitlines()[-1]))
+    load = median(each["load"] for each in times)
+    write = median(each["write"] for each in times)
+    size = output.stat().st_size / scale.state
+    yield Line(
+        f"state of {scale.state:,} conversations: bytes for each",
+        f"{size:.1f}",
+        "at most 64",
+        size <= 64,  # noqa: PLR2004 (the target)
+        f"{output.stat().st_size / 1e6:.1f} MB",
+    )
+    yield Line(
+        "the same: seconds to load, to write",
+        f"{load:.2f}, {write:.2f}",
+        "below 1, below 1",
+        max(load, write) < 1,
+    )
+
+
+def _memory(folder: Path, scale: Scale) -> Iterator[Line]:
+    """Peak memory of the tap's process."""
+    few, many = scale.many // 10, scale.many
+    with Arena(folder, few, mean=4) as small, Arena(folder, many, mean=4) as large:
+        less, more = small.tap(), large.tap()
+    with Arena(folder, 1, length=scale.long) as one:
+        long = one.tap()
+        _check("messages", long.count(_RECORD), scale.long)
+    yield Line(
+        f"peak memory, {many:,} / {few:,} conversations",
+        f"{more.peak_mb / less.peak_mb:.2f}",
+        "at most 1.3",
+        more.peak_mb <= 1.3 * less.peak_mb,
+        f"{more.peak_mb:.0f} / {less.peak_mb:.0f} MB",
+    )
+    yield Line(
+        f"peak memory, one conversation of {scale.long:,} messages",
+        f"{long.peak_mb:.0f} MB",
+        "below 150 MB",
+        long.peak_mb < 150,  # noqa: PLR2004 (the target)
+        f"{long.seconds:.1f} s",
+    )
+
+
+_SCENARIOS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
+    "fast": _fast,
+    "latency": _latency,
+    "growth": _growth,
+    "limit": _limit,
+    "again": _again,
+    "later": _later,
+    "state": _state,
+    "memory": _memory,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run scenarios and print their table as Markdown.
+
+    Args:
+        arguments: The command line; the process's own if None.
+
+    Returns:
+        The exit code: 1 if a program did not do its work. A missed target is none
+        with `--quick`, whose times are too short to mean anything.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measures the tap beside others."
+    )
+    parser.add_argument(
+        "--only", action="append", choices=_SCENARIOS, help="may be given again"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="little work: does it run at all?"
+    )
+    options = parser.parse_args(arguments)
+    scale = _QUICK if options.quick else _FULL
+
+    sys.stdout.write("| what | measured | target | | <sub>absolute</sub> |\n")
+    sys.stdout.write("| --- | --- | --- | --- | --- |\n")
+    met = True
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        for name, scenario in _SCENARIOS.items():
+            if options.only and name not in options.only:
+                continue
+            try:
+                for line in scenario(Path(folder), scale):
+                    met = met and line.met
+                    _print(line)
+            except BenchmarkError as error:
+                sys.stderr.write(f"{name}: {error}\n")
+                return 1
+    sys.stdout.write(
+        "\nProgram by program in turns, medians; the last column is this machine's and "
+        "means little.\n"
+    )
+    return 0 if met or options.quick else 1
+
+
+def _print(line: Line) -> None:
+    verdict = ("kept" if line.met else "**missed**") if line.target else ""
+    sys.stdout.write(
+        f"| {line.what} | {line.measured} | {line.target} | {verdict} "
+        f"| <sub>{line.seconds}</sub> |\n"
+    )
+    sys.stdout.flush()

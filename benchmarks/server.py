@@ -1,0 +1,195 @@
+"""A server that answers like Kommo's history endpoint and gets in nobody's way.
+
+The sandbox checks what is asked and is as slow as that takes; this one is to be never
+what a benchmark waits for. It reads no more of a request than it needs, on asyncio's
+bare protocol, and a latency keeps no other request waiting.
+
+Run as ``python -m benchmarks.server``, it prints its port and serves until its input is
+closed. ``GET /_bench/stats`` tells what it saw, ``GET /_bench/reset`` forgets that, and
+``GET /_bench/add?conversations=50&messages=3`` lets messages arrive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from benchmarks.workload import MEAN_LENGTH, SCOPE_ID, page, spread_lengths
+
+_END_OF_HEAD = b"\r\n\r\n"
+_HISTORY = re.compile(
+    rb"GET /v2/origin/custom/"
+    + SCOPE_ID.encode()
+    + rb"/chats/([0-9a-f]{8})[-0-9a-f]*/history\?([^ ]*) HTTP/1.1\r\n",
+)
+_CONTROL = re.compile(rb"GET /_bench/([a-z]+)(?:\?([^ ]*))? HTTP/1.1\r\n")
+_SIGNATURE = re.compile(rb"\r\nX-Signature: *[0-9a-f]{40}\r\n", re.IGNORECASE)
+_JSON = b"Content-Type: application/json; charset=utf-8\r\n"
+
+
+@dataclass
+class Bench:
+    """What is served, how, and what was seen.
+
+    Attributes:
+        lengths: How many messages each conversation has.
+        latency: Seconds between a request and its answer.
+        allowed: Requests in any second that are answered, the rest get 429; 0 for all.
+    """
+
+    lengths: list[int]
+    latency: float = 0.0
+    allowed: int = 0
+    _arrivals: list[float] = field(default_factory=list)
+    _let_in: deque[float] = field(default_factory=deque)
+    _refused: int = 0
+
+    def answer(self, request: bytes) -> tuple[bytes, float]:
+        """Answer one request.
+
+        Args:
+            request: Its head.
+
+        Returns:
+            The whole response, and after how many seconds it is due.
+        """
+        found = _HISTORY.match(request)
+        if found is None:
+            return self._control(request), 0.0
+        now = time.monotonic()
+        self._arrivals.append(now)
+        if not self._lets_in(now):
+            self._refused += 1
+            return _response(b"429 Too Many Requests"), self.latency
+        if not _SIGNATURE.search(request):
+            return _response(b"403 Forbidden"), self.latency
+        asked = dict(parse_qsl(found[2].decode()))
+        number = int(found[1], 16)
+        body = page(
+            number, self.lengths[number], int(asked["offset"]), int(asked["limit"])
+        )
+        status = b"200 OK" if body else b"204 No Content"
+        return _response(status, body), self.latency
+
+    def _lets_in(self, now: float) -> bool:
+        if not self.allowed:
+            return True
+        while self._let_in and self._let_in[0] <= now - 1.0:
+            self._let_in.popleft()
+        if len(self._let_in) >= self.allowed:
+            return False
+        self._let_in.append(now)
+        return True
+
+    def _control(self, request: bytes) -> bytes:
+        found = _CONTROL.match(request)
+        command = found[1] if found else b""
+        if command == b"stats":
+            return _response(b"200 OK", json.dumps(self._stats()).encode())
+        if command == b"reset":
+            self._arrivals.clear()
+            self._refused = 0
+            return _response(b"204 No Content")
+        if found and command == b"add":
+            asked = dict(parse_qsl(found[2].decode()))
+            conversations = int(asked["conversations"])
+            # Spread out, so that they are not just the first ones.
+            step = len(self.lengths) // conversations
+            for number in range(0, conversations * step, step):
+                self.lengths[number] += int(asked["messages"])
+            return _response(b"204 No Content")
+        return _response(b"404 Not Found")
+
+    def _stats(self) -> dict[str, float]:
+        seconds = self._arrivals[-1] - self._arrivals[0] if self._arrivals else 0.0
+        return {
+            "requests": len(self._arrivals),
+            "seconds": seconds,
+            "refused": self._refused,
+            "most_in_a_second": _most_in_a_second(self._arrivals),
+            "messages": sum(self.lengths),
+        }
+
+
+class _Connection(asyncio.Protocol):
+    """One client's connection, kept alive. Requests come one after the other."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._received = b""
+        self._transport: asyncio.WriteTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 (for mypy)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while _END_OF_HEAD in self._received:
+            request, _, self._received = self._received.partition(_END_OF_HEAD)
+            response, delay = self._bench.answer(request + b"\r\n")
+            if delay:
+                loop = asyncio.get_running_loop()
+                loop.call_later(delay, self._transport.write, response)
+            else:
+                self._transport.write(response)
+
+
+def _response(status: bytes, body: bytes = b"") -> bytes:
+    # A 204 has no length: a client may take even a 0 for a body.
+    length = b"" if status[:3] == b"204" else b"Content-Length: %d\r\n" % len(body)
+    return b"HTTP/1.1 " + status + b"\r\n" + _JSON + length + b"\r\n" + body
+
+
+def _most_in_a_second(arrivals: list[float]) -> int:
+    most = 0
+    window: deque[float] = deque()
+    for arrival in arrivals:
+        window.append(arrival)
+        while window[0] <= arrival - 1.0:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+async def _serve(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: _Connection(bench), "127.0.0.1", 0, backlog=1024
+    )
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    # Input ends when the one who started the server does, however that ends.
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+def main() -> None:
+    """Serve until the input is closed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.server")
+    parser.add_argument("--conversations", type=int, default=1000)
+    parser.add_argument("--mean", type=float, default=MEAN_LENGTH, help="their length")
+    parser.add_argument("--length", type=int, help="all of this length, no spread")
+    parser.add_argument("--latency", type=float, default=0.0, help="in seconds")
+    parser.add_argument("--allowed", type=int, default=0, help="a second, 0 for all")
+    options = parser.parse_args()
+    count = options.conversations
+    lengths = (
+        spread_lengths(count, options.mean)
+        if options.length is None
+        else [options.length] * count
+    )
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(Bench(lengths, options.latency, options.allowed)))
+
+
+if __name__ == "__main__":
+    main()

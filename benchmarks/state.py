@@ -1,0 +1,50 @@
+"""Times the state alone, in a process of its own: ``python -m benchmarks.state N``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.workload import CHANNEL_SECRET, SCOPE_ID, conversation_id
+from tap_kommo_chats.bookmarks import Bookmarks
+from tap_kommo_chats.tap import TapKommoChats
+
+
+def main() -> None:
+    """Load a state, write it once, and print how long that took."""
+    count = int(sys.argv[1])
+    ids = [conversation_id(number) for number in range(count)]
+    stream_state: dict[str, Any] = {}
+    bookmarks = Bookmarks(stream_state)
+    for place, id_ in enumerate(ids):
+        bookmarks.advance(id_, 1_700_000_000_000 + place, 1_800_000_000_000)
+    bookmarks.complete(1_800_000_000_000)
+    config = {
+        "api_url": "http://127.0.0.1:1",
+        "scope_id": SCOPE_ID,
+        "channel_secret": CHANNEL_SECRET,
+        "conversation_ids": ids,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "state.json")
+        state = {"bookmarks": {"chat_history": stream_state}}
+        path.write_text(json.dumps(state))
+        started = time.perf_counter()
+        read = json.loads(path.read_bytes())
+        tap = TapKommoChats(config=config, state=read)
+        stream = tap.streams["chat_history"]
+        Bookmarks(stream.stream_state)
+        loaded = time.perf_counter()
+    tap.state_writer.write_state(tap.state)
+    written = time.perf_counter()
+    # The line of the state went to the standard output, so this goes beside it.
+    result = {"load": loaded - started, "write": written - loaded}
+    sys.stderr.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sandbox.conversations import ConversationStore
+from sandbox.faults import Faults
 from sandbox.server import Sandbox
 from tap_kommo_chats.bookmarks import StateError, StatePace
 from tap_kommo_chats.streams import ChatHistoryStream
@@ -329,6 +330,8 @@ def test_a_run_that_fails_does_not_sit_out_a_pause(
         return web.Response(status=403 if seen.conversation_id == "c" else 204)
 
     sandbox.answer = answer
+    # Both have been asked for when the first is told to wait.
+    sandbox.faults = Faults(latency=0.5, only=frozenset({"a", "c"}))
     started = time.monotonic()
 
     failing_run({**config_for(sandbox, ["b", "a", "c"]), "max_concurrency": 2}, caplog)

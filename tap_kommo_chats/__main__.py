@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -10,6 +11,8 @@ from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 from tap_kommo_chats.errors import TargetGoneError
 from tap_kommo_chats.tap import TapKommoChats
 
+_OUTPUT_BYTES = 64 * 1024
+
 
 def main() -> None:
     """Run the tap, and end a failed run with what an operator needs to read.
@@ -17,6 +20,11 @@ def main() -> None:
     Raises:
         SystemExit: Always; the code is 1 when the run failed.
     """
+    # Python writes 8 kB at a time, which is ten records and one system call.
+    raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(raw, _OUTPUT_BYTES), encoding="utf-8"
+    )
     try:
         TapKommoChats.cli()
     except ConfigValidationError as error:

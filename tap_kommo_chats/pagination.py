@@ -51,10 +51,13 @@ class HistoryPage:
     Attributes:
         rows: The rows that were not read before, in the server's order.
         newest_first: Whether the conversation's rows came newest first so far.
+        newest_ms: The time of the newest row so far, in milliseconds since 1970, 0
+            when there was none.
     """
 
     rows: tuple[Row, ...]
     newest_first: bool
+    newest_ms: int
 
 
 class HistoryPaginator(OffsetPaginator):
@@ -79,6 +82,7 @@ class HistoryPaginator(OffsetPaginator):
         self._ambiguous: set[str] = set()
         self._barren_pages = 0
         self._newest_first = True
+        self._newest_ms = 0
         self._frontier = 0
         self._overlap = 1
         self._next_offset: int | None = None
@@ -100,16 +104,20 @@ class HistoryPaginator(OffsetPaginator):
         if not self._joins(rows):
             self._overlap *= _WIDENING
             self._next_offset = max(0, self._frontier - self._overlap)
-            return HistoryPage((), newest_first=self._newest_first)
+            return self._page(())
 
         fresh = self._take(rows)
-        self._newest_first = self._newest_first and _is_newest_first(rows)
+        times = _plausible_times(rows)
+        self._newest_ms = max(self._newest_ms, max(times, default=0))
+        self._newest_first = self._newest_first and _is_newest_first(times)
         self._frontier = self.current_value + len(rows)
         # After a step back the next pages keep a growing distance from it again. No
         # overlap may be so long that a page brings nothing new.
         self._overlap = max(1, min(self._overlap, self.page_size) // 2)
-        self._next_offset = None if self._ends(rows) else self._frontier - self._overlap
-        return HistoryPage(fresh, newest_first=self._newest_first)
+        self._next_offset = (
+            None if self._ends(rows, times) else self._frontier - self._overlap
+        )
+        return self._page(fresh)
 
     def advance(self, response: Response) -> None:  # noqa: ARG002 (the SDK's)
         """Move to the next offset, or finish.
@@ -125,6 +133,9 @@ class HistoryPaginator(OffsetPaginator):
             self._finished = True
         else:
             self._value = self._next_offset
+
+    def _page(self, rows: tuple[Row, ...]) -> HistoryPage:
+        return HistoryPage(rows, self._newest_first, self._newest_ms)
 
     def _joins(self, rows: Sequence[Row]) -> bool:
         """Tell whether no row can be missing between these and those before."""
@@ -165,7 +176,7 @@ class HistoryPaginator(OffsetPaginator):
             raise PagingError(msg)
         return tuple(fresh)
 
-    def _ends(self, rows: Sequence[Row]) -> bool:
+    def _ends(self, rows: Sequence[Row], times: list[int]) -> bool:
         """Tell whether nothing that is needed follows these rows.
 
         A page shorter than the limit is the last one (inferred). A time of 1970 or
@@ -175,7 +186,7 @@ class HistoryPaginator(OffsetPaginator):
             return True
         if self._cutoff_ms is None or not self._newest_first:
             return False
-        last = _plausible_times(rows)[-_ENDING_ROWS:]
+        last = times[-_ENDING_ROWS:]
         # Whole seconds, because a row may have no milliseconds.
         return bool(last) and max(last) // 1000 < self._cutoff_ms // 1000
 
@@ -184,6 +195,6 @@ def _plausible_times(rows: Sequence[Row]) -> list[int]:
     return [row.sent_ms for row in rows if row.sent_ms is not None and row.sent_ms > 0]
 
 
-def _is_newest_first(rows: Sequence[Row]) -> bool:
-    seconds = [time // 1000 for time in _plausible_times(rows)]
-    return all(newer >= older for newer, older in pairwise(seconds))
+def _is_newest_first(times: list[int]) -> bool:
+    # Whole seconds, because a row may have no milliseconds.
+    return all(newer // 1000 >= older // 1000 for newer, older in pairwise(times))

@@ -25,14 +25,13 @@ from tap_kommo_chats.errors import (
     ConversationError,
     IncompleteRunError,
     RunError,
-    TargetGoneError,
     UnreachableError,
 )
 from tap_kommo_chats.limiter import RequestLimiter
 from tap_kommo_chats.messages import SCHEMA, Record, read_row, to_record
 from tap_kommo_chats.pagination import PAGE_SIZE, HistoryPage, HistoryPaginator
 from tap_kommo_chats.reader import End, Failure, Part, Quiet, read_all
-from tap_kommo_chats.writer import target_is_gone
+from tap_kommo_chats.writer import flush_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -235,17 +234,13 @@ class ChatHistoryStream(ChatsAPIStream):
             with metrics.http_request_counter(self.name, self.path) as requests_made:
                 for event in events:
                     self._stop_if_asked()
-                    if isinstance(event, Quiet) and target_is_gone():
-                        raise TargetGoneError
+                    if isinstance(event, Quiet):
+                        flush_output()
                     if isinstance(event, Part):
                         requests_made.increment()
-                        to_read, rows = event.conversation, event.content.rows
-                        newest_ms[to_read.conversation_id] = max(
-                            newest_ms.get(to_read.conversation_id, 0),
-                            *(row.sent_ms or 0 for row in rows),
-                            0,
-                        )
-                        yield from self._to_records(rows, to_read)
+                        to_read, page = event.conversation, event.content
+                        newest_ms[to_read.conversation_id] = page.newest_ms
+                        yield from self._to_records(page.rows, to_read)
                     elif isinstance(event, End):
                         conversation_id = event.conversation.conversation_id
                         newest = newest_ms.pop(conversation_id)

@@ -120,12 +120,15 @@ class TapKommoChats(Tap):
         """
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
-        # Going through the errors also fills in the defaults.
-        found = list(JSONSchemaValidator(schema).iter_errors(self._config))
+        others = {
+            name: value
+            for name, value in self._config.items()
+            if name not in OWN_SETTINGS
+        }
         problems = [
             f"{error.path[0]} is not usable: {error.message}"
-            for error in found
-            if error.path and error.path[0] not in OWN_SETTINGS
+            for error in JSONSchemaValidator(schema).iter_errors(others)
+            if error.path
         ]
         try:
             self._settings = Settings.parse(self._config)

@@ -71,7 +71,9 @@ class _DeadlineResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock))
+        self.fp = io.BufferedReader(
+            _DeadlineReader(self.fp.detach(), sock), buffer_size=_CHUNK
+        )
 
 
 class _Connection(HTTPConnection):

@@ -33,19 +33,29 @@ class BufferedWriter(MsgSpecWriter):
         """
         try:
             sys.stdout.buffer.write(self.format_message(message))
-            if not isinstance(message, RecordMessage):
-                sys.stdout.flush()
         except BrokenPipeError:
             raise TargetGoneError from None
+        if not isinstance(message, RecordMessage):
+            flush_output()
 
 
-def target_is_gone() -> bool:
-    """Tell whether nobody reads what is written any more.
+def flush_output() -> None:
+    """Hand to the target what is still held back.
 
-    Returns:
-        True if standard output is a pipe whose reader has closed it. False also where
-        this cannot be told.
+    Raises:
+        TargetGoneError: If standard output is a pipe that nobody reads, also when
+            there is nothing to hand over.
     """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise TargetGoneError from None
+    if _is_gone():
+        raise TargetGoneError
+
+
+def _is_gone() -> bool:
+    """Tell whether nobody reads a pipe any more; False where it cannot be told."""
     if not hasattr(select, "poll"):
         return False
     try:

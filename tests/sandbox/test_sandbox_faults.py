@@ -791,6 +791,25 @@ def test_the_sandbox_stops_with_a_request_waiting(
     assert caplog.records == []
 
 
+def test_the_sandbox_stops_with_a_request_waiting_whose_client_has_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    arrived = threading.Event()
+
+    def clock() -> float:
+        arrived.set()
+        return time.time()
+
+    with Sandbox(store_with(1), clock=clock, faults=Faults(latency=600)) as sandbox:
+        with connected(sandbox) as connection:
+            connection.sendall(request_for(sandbox))
+            assert arrived.wait(TIMEOUT)
+        # By the time this is answered, the sandbox knows that the client has left.
+        control(sandbox, "GET", "/requests")
+    gc.collect()
+    assert caplog.records == []
+
+
 def test_the_sandbox_stops_with_an_answer_trickling(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -809,9 +828,12 @@ def test_the_sandbox_stops_with_an_answer_trickling(
 def test_torn_connections_leave_no_trace_on_standard_error() -> None:
     shares = dict.fromkeys(("reset_before", "reset_within", "truncated"), 0.3)
     faults = {**shares, "trickle": 0.2, "trickle_seconds": 0.0001, "latency": 0.01}
-    command = [sys.executable, *("-X", "dev", "-m", "sandbox", "--port", "0")]
+    command = [
+        sys.executable,
+        *("-W", "always::ResourceWarning", "-m", "sandbox", "--port", "0"),
+    ]
     command += ["--conversations", "9", "--messages", "1"]
-    # In its development mode Python warns of everything left open or unhandled.
+    # Told so, Python warns of everything left open.
     with subprocess.Popen(
         [*command, "--faults", json.dumps(faults)],
         cwd=ROOT,

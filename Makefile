@@ -18,7 +18,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Named after the Python, so that another one makes the environment anew.
 SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
 
-.PHONY: help setup demo test lint format clean python
+.PHONY: help setup demo test bench lint format clean python
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make test    lint, type check and run the tests'
 	@echo 'make setup   set up .venv, with the tap and Meltano in it'
 	@echo 'make lint    lint and type check only'
+	@echo 'make bench   measure the tap beside others, about five minutes'
 	@echo 'make format  put the code into shape'
 	@echo 'make clean   remove what the others made; output/ and .meltano/ stay'
 
@@ -41,6 +42,9 @@ lint: $(SYNCED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+bench: $(SYNCED)
+	$(UV) run --locked --quiet --group benchmarks python -m benchmarks
 
 format: $(SYNCED)
 	$(BIN)/ruff check --fix

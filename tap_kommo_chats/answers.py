@@ -199,6 +199,21 @@ def unreachable(error: Exception, api_url: str) -> str:
     return f"{api_url} broke the connection off: check the network"
 
 
+def will_not_pass(error: Exception) -> bool:
+    """Tell whether no answer came for a reason that does not go away by itself.
+
+    Args:
+        error: What `requests` raised.
+    """
+    lasting = (
+        NameResolutionError,
+        ConnectionRefusedError,
+        requests.exceptions.SSLError,
+        urllib3.exceptions.SSLError,
+    )
+    return any(isinstance(cause, lasting) for cause in _causes(error))
+
+
 _UNREACHABLE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((NameResolutionError,), "cannot be resolved to an address: check api_url and DNS"),
     (

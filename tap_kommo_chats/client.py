@@ -25,6 +25,7 @@ from tap_kommo_chats.answers import (
     is_too_many,
     retry_after_seconds,
     unreachable,
+    will_not_pass,
 )
 from tap_kommo_chats.auth import KommoAuthenticator
 from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
@@ -191,7 +192,7 @@ class ChatsAPIStream(RESTStream[int]):
                     raise self._given_up(error) from None
                 raise
             except (requests.ConnectionError, requests.Timeout) as error:
-                if not self.health.answered:
+                if not self.health.answered and will_not_pass(error):
                     raise RunError(unreachable(error, self.url_base)) from None
                 raise
             self.health.answered = True
@@ -204,7 +205,7 @@ class ChatsAPIStream(RESTStream[int]):
                 )
             return response
 
-    def _given_up(self, error: Exception) -> ConversationError:
+    def _given_up(self, error: Exception) -> ConversationError | RunError:
         what = (
             str(error)
             if isinstance(error, RetriableAPIError)
@@ -213,7 +214,8 @@ class ChatsAPIStream(RESTStream[int]):
         )
         message = f"{what} (given up after {self._attempts} attempt(s))"
         if isinstance(error, requests.ConnectionError | requests.Timeout):
-            return UnreachableError(message)
+            kind = UnreachableError if self.health.answered else RunError
+            return kind(message)
         return ConversationError(message)
 
     def validate_response(self, response: requests.Response) -> None:

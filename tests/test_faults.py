@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from sandbox.conversations import ConversationStore
-from sandbox.faults import Faults
+from sandbox.faults import Faults, strike
 from sandbox.seed import generated_store
 from sandbox.server import Sandbox
 from tap_kommo_chats import answers, client, transport
@@ -95,6 +95,31 @@ def test_what_may_pass_is_tried_again(sandbox: Sandbox, fault: str) -> None:
 
     assert Counter(output.keys) == expected(sandbox)
     assert [seen for seen in sandbox.requests if seen.fault == fault]
+
+
+def test_a_first_request_that_is_reset_is_tried_again(sandbox: Sandbox) -> None:
+    sandbox.store.add("a", generated_row(1))
+    seed = next(
+        seed
+        for seed in range(1000)
+        if strike(Faults(seed=seed, reset_before=0.5), "a", 0, 0).fault
+        and not strike(Faults(seed=seed, reset_before=0.5), "a", 0, 1).fault
+    )
+    sandbox.faults = Faults(seed=seed, reset_before=0.5)
+
+    assert run(config_for(sandbox)).keys == [("a", "m1")]
+    assert [seen.fault for seen in sandbox.requests] == ["reset_before", None]
+
+
+def test_a_server_that_never_answers_stops_the_run_with_its_first_conversation(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.faults = Faults(reset_before=1.0)
+
+    said = refused(sandbox, caplog)
+
+    assert "broke the connection off: check the network" in said
+    assert {seen.conversation_id for seen in sandbox.requests} == {ONE}
 
 
 def generated_row(number: int) -> dict[str, Any]:

@@ -314,6 +314,8 @@ class ChatHistoryStream(ChatsAPIStream):
         signal_number = self.kommo_tap.stop_signal
         if signal_number is not None:
             self._write_state()
+            # Here and not at the interpreter's end, where nothing could stop it.
+            flush_output()
             self.logger.warning("Stopped by signal %d", signal_number)
             raise SystemExit(128 + signal_number)
 

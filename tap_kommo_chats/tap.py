@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""
 
-_STOPPING_SECONDS = 4.5
+_STOPPING_SECONDS = 4.0
 """After a signal the process ends within five seconds, whatever it waits for."""
 
 

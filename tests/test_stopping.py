@@ -139,8 +139,11 @@ def test_a_signal_ends_a_run_whose_target_hangs(
 
     tap.send_signal(signal.SIGTERM)
 
-    assert tap.wait(AT_MOST + 1) == 128 + signal.SIGTERM
-    rest_of(tap.stdout)
+    try:
+        assert tap.wait(AT_MOST) == 128 + signal.SIGTERM
+    finally:
+        tap.kill()
+        rest_of(tap.stdout)
 
 
 def test_a_target_that_goes_ends_the_run(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -100,10 +100,14 @@ def _without_half_pairs(value: object) -> object:
     if isinstance(value, list):
         return [_without_half_pairs(item) for item in value]
     if isinstance(value, dict):
-        return {
-            _without_half_pairs(name): _without_half_pairs(item)
-            for name, item in value.items()
-        }
+        mended: dict[str, object] = {}
+        for name, item in value.items():
+            mended_name = str(_without_half_pairs(name))
+            # Two names may differ in such a half only, and both values are kept.
+            while mended_name in mended:
+                mended_name += "\ufffd"
+            mended[mended_name] = _without_half_pairs(item)
+        return mended
     return value
 
 

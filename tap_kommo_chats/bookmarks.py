@@ -7,12 +7,12 @@ The state of the stream is
      "owed": {"<conversation id>": <milliseconds>, ...}}
 
 The number of a conversation is the time of the newest message that was read of it,
-never later than the start of the run that read it, and 0 when it had none. Since
+always before the start of the run that read it, and 0 when it had none. Since
 `read_since` each of them was read: it is the start of the last run that read every
 conversation it was to read, and of the first run until there is one. A conversation
-that failed since then is owed: it has the `read_since` of its own last reading. An
-object of numbers takes about 55 bytes a conversation, and Meltano can merge two of
-them.
+that failed since then, or was not to be read, is owed: it has the `read_since` of its
+own last reading. An object of numbers takes about 55 bytes a conversation, and Meltano
+can merge two of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import SyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 _CONVERSATIONS = "conversations"
 _READ_SINCE = "read_since"
@@ -132,7 +132,10 @@ class Bookmarks:
         """
         self._state.setdefault(_READ_SINCE, start_ms)
         before = self._read_until.get(conversation_id, 0)
-        self._read_until[conversation_id] = max(before, min(newest_ms, start_ms))
+        # In the second in which the run started more may come, perhaps without
+        # milliseconds.
+        latest_ms = start_ms // 1000 * 1000 - 1
+        self._read_until[conversation_id] = max(before, min(newest_ms, latest_ms))
         self._state.get(_OWED, {}).pop(conversation_id, None)
 
     def owe(self, conversation_id: str) -> None:
@@ -149,12 +152,16 @@ class Bookmarks:
                 conversation_id, self._state[_READ_SINCE]
             )
 
-    def complete(self, start_ms: int) -> None:
+    def complete(self, start_ms: int, conversation_ids: Collection[str]) -> None:
         """Note that a run read every conversation it was to read, or owes it.
 
         Args:
             start_ms: When the run started, in milliseconds since 1970.
+            conversation_ids: The conversations it was to read. The others of the state
+                were not read since, and are owed too.
         """
+        for conversation_id in self._read_until.keys() - set(conversation_ids):
+            self.owe(conversation_id)
         self._state[_READ_SINCE] = start_ms
         if not self._state.get(_OWED, True):
             del self._state[_OWED]

@@ -165,7 +165,10 @@ class ChatsAPIStream(RESTStream[int]):
                 self.limiter.stop()
                 raise
             except (RetriableAPIError, requests.RequestException) as error:
-                raise self._given_up(error) from None
+                failure = self._given_up(error)
+                if isinstance(failure, RunError):
+                    self.limiter.stop()
+                raise failure from None
 
         return ask
 
@@ -181,7 +184,6 @@ class ChatsAPIStream(RESTStream[int]):
                 response = func(prepared_request, context)
                 history = decode_history(response, self.conversation_id)
             except RetriableAPIError as error:
-                self.health.answered = True
                 seconds = retry_after_seconds(error.response)
                 if is_too_many(error.response):
                     self.health.too_many = True
@@ -195,7 +197,6 @@ class ChatsAPIStream(RESTStream[int]):
                 if not self.health.answered and will_not_pass(error):
                     raise RunError(unreachable(error, self.url_base)) from None
                 raise
-            self.health.answered = True
             self.rows = history.rows
             if history.mended:
                 self.logger.warning(
@@ -229,6 +230,7 @@ class ChatsAPIStream(RESTStream[int]):
             ConversationError: For what is wrong with this conversation.
             RunError: For what is wrong with all of them.
         """
+        self.health.answered = True
         check_status(
             response,
             self.conversation_id,

@@ -34,6 +34,9 @@ _RECOVERY = 0.98
 _QUICKEST_OF = 50
 """How many of the last answers the quickest one is taken from."""
 
+_ON_ITS_WAY_AT_MOST = 5.0
+"""Seconds after which a request has reached the server, if it ever does."""
+
 _ENOUGH_ANSWERS = 7
 """With fewer than these the quickest answer says too little."""
 
@@ -148,7 +151,10 @@ class RequestPace:
 
     def _arrived(self, sent: Sent, now: float) -> float:
         """The latest moment at which a request can have reached the server."""
-        answered = now if sent.answered is None else sent.answered
+        answered = sent.answered
+        if answered is None:
+            # One that hangs must not keep all others waiting.
+            answered = min(now, sent.at + _ON_ITS_WAY_AT_MOST)
         if sent.cold or len(self._round_trips) < _ENOUGH_ANSWERS:
             return answered
         return max(sent.at, answered - min(self._round_trips))

@@ -27,7 +27,7 @@ from tap_kommo_chats.errors import (
     RunError,
     UnreachableError,
 )
-from tap_kommo_chats.limiter import RequestLimiter
+from tap_kommo_chats.limiter import LimiterStoppedError, RequestLimiter
 from tap_kommo_chats.messages import SCHEMA, Record, read_row, to_record
 from tap_kommo_chats.pagination import PAGE_SIZE, HistoryPage, HistoryPaginator
 from tap_kommo_chats.reader import End, Failure, Part, Quiet, read_all
@@ -252,7 +252,7 @@ class ChatHistoryStream(ChatsAPIStream):
                     elif isinstance(event, Failure):
                         newest_ms.pop(event.conversation.conversation_id, None)
                         self._note_failure(event, bookmarks)
-            bookmarks.complete(start_ms)
+            bookmarks.complete(start_ms, self.settings.conversation_ids)
         finally:
             self.limiter.stop()
             events.close()
@@ -281,13 +281,22 @@ class ChatHistoryStream(ChatsAPIStream):
                     row.position,
                     row.flaw,
                 )
-            elif to_read.since_ms is None or (row.sent_ms or 0) >= to_read.since_ms:
+            elif (
+                to_read.since_ms is None
+                or row.sent_ms is None
+                or row.sent_ms >= to_read.since_ms
+                # A broken clock's, so nothing tells whether it is new.
+                or row.sent_ms <= 0
+            ):
                 yield to_record(row, scope_id, to_read.conversation_id)
                 self._stop_if_asked()
 
     def _note_failure(self, failure: Failure[ToRead], bookmarks: Bookmarks) -> None:
         """Let one conversation's failure be its own, unless it is everyone's."""
         error, conversation_id = failure.error, failure.conversation.conversation_id
+        if isinstance(error, LimiterStoppedError):
+            # What stopped the run is on its way.
+            return
         if not isinstance(error, ConversationError | RunError):
             error = _unexpected(error, conversation_id)
         if isinstance(error, ConversationError):

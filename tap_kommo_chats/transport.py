@@ -92,16 +92,22 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
 class BoundedAdapter(HTTPAdapter):
     """Sends requests, and reads answers whole, within their bounds."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make connections whose answers have a deadline."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": _Pool,
-            "https": _SecurePool,
-        }
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:
+        """Make connections through a proxy whose answers have a deadline too."""
+        manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
     def send(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
@@ -135,6 +141,8 @@ class BoundedAdapter(HTTPAdapter):
             response.close()
         body.seek(0)
         response.raw = body
+        # requests would take it apart even though it is not to be followed.
+        response.headers.pop("Location", None)
         return response
 
 

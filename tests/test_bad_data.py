@@ -161,6 +161,16 @@ def test_half_a_surrogate_pair_is_replaced_and_told(
     assert "Conversation a: an answer had halves of surrogate pairs" in caplog.text
 
 
+def test_names_that_differ_in_half_a_pair_only_keep_both_values(
+    sandbox: Sandbox,
+) -> None:
+    serve(sandbox, a=[row("m1", **{chr(0xD800): 1, chr(0xD801): 2})])
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert sorted(record["extra"].values()) == [1, 2]
+
+
 def test_a_nul_is_carried(sandbox: Sandbox) -> None:
     serve(sandbox, a=[row("m1", message={"id": "m1", "text": "a\x00b"})])
 

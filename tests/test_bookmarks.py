@@ -50,7 +50,7 @@ def test_the_first_run_is_what_the_look_back_counts_from_until_one_is_complete()
 def test_a_complete_run_is_what_the_look_back_counts_from() -> None:
     bookmarks = Bookmarks({})
     bookmarks.advance("a", RUN + 2 * DAY, start_ms=RUN + 3 * DAY)
-    bookmarks.complete(RUN + 3 * DAY)
+    bookmarks.complete(RUN + 3 * DAY, ["a"])
 
     assert bookmarks.cutoff_ms("a", DAY) == RUN + 2 * DAY
 
@@ -67,9 +67,30 @@ def test_a_message_from_the_future_does_not_keep_later_ones_out() -> None:
     bookmarks = Bookmarks({})
 
     bookmarks.advance("a", RUN + 400 * DAY, start_ms=RUN)
-    bookmarks.complete(RUN + 10 * DAY)
+    bookmarks.complete(RUN + 10 * DAY, ["a"])
 
-    assert bookmarks.cutoff_ms("a", 0) == RUN
+    assert bookmarks.cutoff_ms("a", 0) == RUN - 1
+
+
+def test_the_second_in_which_a_run_started_is_read_again() -> None:
+    bookmarks = Bookmarks({})
+
+    bookmarks.advance("a", RUN, start_ms=RUN + 300)
+    bookmarks.complete(RUN + 300, ["a"])
+
+    assert bookmarks.cutoff_ms("a", 0) == RUN - 1
+
+
+def test_a_conversation_that_was_not_listed_keeps_its_own_look_back() -> None:
+    bookmarks = Bookmarks({})
+    for conversation_id in ("a", "b"):
+        bookmarks.advance(conversation_id, RUN - 60, start_ms=RUN)
+    bookmarks.complete(RUN, ["a", "b"])
+
+    bookmarks.complete(RUN + 10 * DAY, ["a"])
+
+    assert bookmarks.cutoff_ms("a", DAY) == RUN - 60
+    assert bookmarks.cutoff_ms("b", DAY) == RUN - DAY
 
 
 def test_an_empty_conversation_counts_as_read() -> None:

@@ -20,6 +20,7 @@ from sandbox.seed import generated_store
 from sandbox.server import Sandbox
 from tap_kommo_chats import answers, client, transport
 from tap_kommo_chats.errors import ConversationError, IncompleteRunError, RunError
+from tap_kommo_chats.limiter import RequestLimiter
 from tests.support import FailedRun, config_for, failing_run, no_wait, run
 
 if TYPE_CHECKING:
@@ -410,6 +411,61 @@ def test_a_network_that_is_gone_in_the_middle_stops_the_run(
     assert isinstance(failed.error, RunError)
     assert "20 conversations failed, so the run was stopped" in str(failed.error)
     assert "broke the connection off" in str(failed.error)
+
+
+def test_one_bad_connection_after_a_404_is_one_conversations_failure(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(30):
+        sandbox.store.add(f"c{number}", generated_row(number))
+    sandbox.answer = lambda seen: (
+        web.Response(status=404) if seen.conversation_id == "c0" else None
+    )
+    sandbox.faults = Faults(reset_before=1.0, only=frozenset({"c1"}))
+
+    failed = failing_run(config_for(sandbox), caplog)
+
+    assert isinstance(failed.error, IncompleteRunError)
+    assert len(failed.output.keys) == 28
+
+
+def test_a_redirect_to_nowhere_is_a_redirect(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.answer = lambda _: web.Response(
+        status=302, headers={"Location": "http://[::1/x"}
+    )
+
+    assert "redirects are not followed" in refused(sandbox, caplog)
+
+
+def test_stopping_the_run_blames_no_other_conversation(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = RequestLimiter.stop
+
+    def stop_slowly(limiter: RequestLimiter) -> None:
+        stop(limiter)
+        time.sleep(0.2)  # the others notice first
+
+    monkeypatch.setattr(RequestLimiter, "stop", stop_slowly)
+    for number in range(60):
+        sandbox.store.add(f"c{number}", generated_row(number))
+    sandbox.faults = Faults(blocked=1.0, only=frozenset({"c20"}))
+
+    failed = failing_run(config_for(sandbox), caplog)
+
+    assert "address is blocked" in str(failed.error)
+    assert "mistake in the tap" not in failed.log
+    assert "failed: 0" in failed.log
+
+
+def test_connections_through_a_proxy_have_the_deadline_too() -> None:
+    manager = transport.BoundedAdapter().proxy_manager_for("http://127.0.0.1:9")
+
+    for scheme in ("http", "https"):
+        pool = manager.connection_from_host("127.0.0.1", 9, scheme)
+        assert pool.ConnectionCls.response_class is transport._DeadlineResponse  # noqa: SLF001 (what the deadline hangs on)
 
 
 def test_a_run_in_which_nothing_can_be_read_is_stopped(

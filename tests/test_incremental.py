@@ -140,6 +140,18 @@ def test_full_table_replication_reads_everything_again(sandbox: Sandbox) -> None
     assert len(collected[0].records) == 60
 
 
+@pytest.mark.parametrize("timestamp", [0, -1])
+def test_a_new_message_of_a_broken_clock_is_carried(
+    sandbox: Sandbox, timestamp: int
+) -> None:
+    fill(sandbox, ["a"], 3, now_ms() - 30 * DAY)
+    state = run(config_for(sandbox)).state
+    broken = {"timestamp": timestamp, "message": {"id": "broken", "text": ""}}
+    sandbox.store.put_raw("a", [broken, *sandbox.store.rows("a")])
+
+    assert names(run(config_for(sandbox), state)) == ["broken"]
+
+
 def test_a_late_message_inside_the_look_back_is_found(sandbox: Sandbox) -> None:
     fill(sandbox, ["a"], 60, now_ms() - HOUR)
     state = run(config_for(sandbox)).state

@@ -145,6 +145,14 @@ def test_a_server_that_asks_for_a_pause_gets_it_from_all_workers() -> None:
     assert not [at for at in server.sent if told < at < told + 20]
 
 
+def test_requests_that_hang_do_not_keep_others_waiting_for_ever() -> None:
+    pace = RequestPace(7)
+    for number in range(7):
+        pace.send(0.1 * number, cold=True)
+
+    assert pace.seconds_to_go(8.0) <= 0
+
+
 def test_a_pause_longer_than_the_longest_is_cut() -> None:
     pace = RequestPace(7)
     sent = pace.send(0.0, cold=False)

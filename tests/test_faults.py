@@ -464,8 +464,8 @@ def test_connections_through_a_proxy_have_the_deadline_too() -> None:
     manager = transport.BoundedAdapter().proxy_manager_for("http://127.0.0.1:9")
 
     for scheme in ("http", "https"):
-        pool = manager.connection_from_host("127.0.0.1", 9, scheme)
-        assert pool.ConnectionCls.response_class is transport._DeadlineResponse  # noqa: SLF001 (what the deadline hangs on)
+        connection: Any = manager.connection_from_host("127.0.0.1", 9, scheme)
+        assert connection.ConnectionCls.response_class is transport._DeadlineResponse  # noqa: SLF001 (what the deadline hangs on)
 
 
 def test_a_run_in_which_nothing_can_be_read_is_stopped(

@@ -29,7 +29,12 @@ from tap_kommo_chats.errors import (
 )
 from tap_kommo_chats.limiter import LimiterStoppedError, RequestLimiter
 from tap_kommo_chats.messages import SCHEMA, Record, read_row, to_record
-from tap_kommo_chats.pagination import PAGE_SIZE, HistoryPage, HistoryPaginator
+from tap_kommo_chats.pagination import (
+    PAGE_SIZE,
+    HistoryPage,
+    HistoryPaginator,
+    PagingError,
+)
 from tap_kommo_chats.reader import End, Failure, Part, Quiet, read_all
 from tap_kommo_chats.writer import flush_output
 
@@ -193,11 +198,19 @@ class ChatHistoryStream(ChatsAPIStream):
 
         Yields:
             The page, also when it brings nothing new.
+
+        Raises:
+            ConversationError: If the pages cannot be put together.
         """
         offset = self._paginator.current_value
-        yield self._paginator.accept(
-            [read_row(value, offset + place) for place, value in enumerate(self.rows)],
-        )
+        rows = [
+            read_row(value, offset + place) for place, value in enumerate(self.rows)
+        ]
+        try:
+            yield self._paginator.accept(rows)
+        except PagingError as error:
+            msg = f"Conversation {self.conversation_id}: {error}; tell Kommo's support"
+            raise ConversationError(msg) from None
 
     # All conversations
 

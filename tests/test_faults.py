@@ -353,6 +353,22 @@ def test_a_server_that_trickles_is_cut_off(
     assert time.monotonic() - started < 15
 
 
+def test_a_server_that_ignores_the_offset_is_one_conversations_failure(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [generated_row(1000 - number) for number in range(50)]
+    sandbox.store.add("well", generated_row(1))
+    sandbox.answer = lambda seen: (
+        web.json_response({"messages": rows}) if seen.conversation_id == "ill" else None
+    )
+
+    failed = failing_run(config_for(sandbox, ["well", "ill"]), caplog)
+
+    assert isinstance(failed.error, IncompleteRunError)
+    assert "Conversation ill: the server answers with the same rows" in failed.log
+    assert "mistake in the tap" not in failed.log
+
+
 def test_a_server_that_is_silent_is_given_up(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

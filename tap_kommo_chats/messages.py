@@ -14,6 +14,8 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, Union
 import msgspec
 from singer_sdk import typing as th
 
+from tap_kommo_chats.fields import Known, known_fields, sort_out
+
 Record: TypeAlias = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -21,7 +23,6 @@ DEPTH_AT_MOST = 100
 """Levels of nesting in a row. Those who read it after us would not get much further."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
-_INT64 = range(-(2**63), 2**63)
 _SURE_INSTANT_MS = 200_000_000_000_000
 """In the year 8307, which every calendar has."""
 
@@ -153,31 +154,13 @@ _OURS = frozenset(
     ("scope_id", "conversation_id", "message_id", "sent_at", "direction", "extra"),
 )
 
-_Known: TypeAlias = "dict[str, tuple[type, ...] | _Known]"
-
 _Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _STRICT_TYPES: dict[tuple[type, ...], Any] = {
     (str,): str,
     (int,): _Int64,
     (int, float, Decimal): _Int64 | float,
 }
-_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float, Decimal),
-}
-
-
-def _known(schema: dict[str, Any]) -> _Known:
-    """Read from the schema which API fields it has, and of which Python types."""
-    known: _Known = {}
-    for name, field in schema["properties"].items():
-        kind = next(kind for kind in field["type"] if kind != "null")
-        known[name] = _known(field) if kind == "object" else _PYTHON_TYPES[kind]
-    return known
-
-
-_KNOWN = _known(
+_KNOWN = known_fields(
     {
         "properties": {
             name: field
@@ -188,7 +171,7 @@ _KNOWN = _known(
 )
 
 
-def _struct(name: str, known: _Known) -> type[msgspec.Struct]:
+def _struct(name: str, known: Known) -> type[msgspec.Struct]:
     """Make the type that has these fields and no others."""
     fields = [
         (
@@ -379,7 +362,7 @@ def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
         raise ValueError(msg)
     extra: dict[str, Any] = {}
     value = row.value
-    fields = value if row.is_as_known else _sort_out(value, _KNOWN, "", extra)
+    fields = value if row.is_as_known else sort_out(value, _KNOWN, extra)
     return {
         "scope_id": scope_id,
         "conversation_id": conversation_id,
@@ -403,38 +386,3 @@ def _is_as_known(value: object) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _sort_out(
-    value: dict[str, Any],
-    known: _Known,
-    path: str,
-    extra: dict[str, Any],
-) -> dict[str, Any]:
-    """Part an object into known fields, which are returned, and the rest."""
-    fields: dict[str, Any] = {}
-    for name, item in value.items():
-        kind = known.get(name)
-        if item is None and kind is not None:
-            fields[name] = None
-        elif isinstance(kind, dict) and isinstance(item, dict):
-            fields[name] = _sort_out(item, kind, f"{path}{name}.", extra)
-        elif isinstance(kind, tuple) and _fits(item, kind):
-            fields[name] = item
-        else:
-            extra[path + _escaped(name)] = item
-    return fields
-
-
-def _fits(item: object, kind: tuple[type, ...]) -> bool:
-    if type(item) is int:
-        # Warehouses hold 64 bits; a larger number would stop the load.
-        return int in kind and item in _INT64
-    return type(item) in kind
-
-
-def _escaped(name: str) -> str:
-    """Keep two different paths different when a name itself has a dot."""
-    if "." in name or "\\" in name:
-        return name.replace("\\", "\\\\").replace(".", "\\.")
-    return name

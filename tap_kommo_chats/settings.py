@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from singer_sdk import typing as th
 
+from tap_kommo_chats.identifiers import segment_flaw
+
 Config: TypeAlias = Mapping[str, Any]
 
 DEFAULT_API_URL = "https://amojo.kommo.com"
@@ -224,7 +226,7 @@ class _Parser:
                 "scope_id is a single UUID, probably the channel id alone: write "
                 f"{shape}, as the connect call returned it"
             )
-        elif flaw := _segment_flaw(scope_id):
+        elif flaw := segment_flaw(scope_id):
             self.problems.append(
                 f"scope_id {flaw}: write {shape}, as the connect call returned it"
             )
@@ -250,7 +252,7 @@ class _Parser:
         for place, conversation_id in enumerate(given, start=1):
             if not isinstance(conversation_id, str):
                 flaws.append(f"number {place} is {_kind(conversation_id)}")
-            elif flaw := _segment_flaw(conversation_id):
+            elif flaw := segment_flaw(conversation_id):
                 flaws.append(f"number {place} ({conversation_id!r}) {flaw}")
         if flaws:
             named = ", ".join(flaws[:_NAMED_AT_MOST])
@@ -342,21 +344,6 @@ class _Parser:
         else:
             return given
         return None
-
-
-def _segment_flaw(text: str) -> str | None:
-    """Tell why a text cannot be one segment of a URL's path, or None if it can."""
-    if not text:
-        return "is empty"
-    if text in {".", ".."}:
-        return "would change the path"
-    if found := re.search(r"[/?#\\]|\.\.", text):
-        return f"has {found.group()!r} in it, which would change the path"
-    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", text):
-        return "has a control character in it"
-    if text != text.strip():
-        return "begins or ends with white space"
-    return None
 
 
 def _kind(value: object) -> str:

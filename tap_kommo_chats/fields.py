@@ -1,0 +1,82 @@
+"""What of an object of the API a schema knows, and what travels in `extra`.
+
+A value whose type is not the schema's would break a target that checks types, so it
+travels in `extra` too. Nothing is lost, and nothing stands in two places.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+Known: TypeAlias = "dict[str, tuple[type, ...] | Known]"
+"""The fields that a schema knows: of which Python types, or with which fields."""
+
+_INT64 = range(-(2**63), 2**63)
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float, Decimal),
+    "boolean": (bool,),
+}
+
+
+def known_fields(schema: dict[str, Any]) -> Known:
+    """Read from a schema which fields it has.
+
+    Args:
+        schema: The JSON schema of an object, in the form the SDK writes it.
+
+    Returns:
+        Its fields, with those of the objects in it.
+    """
+    known: Known = {}
+    for name, field in schema["properties"].items():
+        kind = next(kind for kind in field["type"] if kind != "null")
+        known[name] = known_fields(field) if kind == "object" else _PYTHON_TYPES[kind]
+    return known
+
+
+def sort_out(
+    value: dict[str, Any],
+    known: Known,
+    extra: dict[str, Any],
+    path: str = "",
+) -> dict[str, Any]:
+    """Part an object into known fields and the rest.
+
+    Args:
+        value: The object.
+        known: The fields the schema has.
+        extra: Gets the rest, under its dotted path.
+        path: What stands before a name in that path.
+
+    Returns:
+        The known fields, as they came.
+    """
+    fields: dict[str, Any] = {}
+    for name, item in value.items():
+        kind = known.get(name)
+        if item is None and kind is not None:
+            fields[name] = None
+        elif isinstance(kind, dict) and isinstance(item, dict):
+            fields[name] = sort_out(item, kind, extra, f"{path}{name}.")
+        elif isinstance(kind, tuple) and _fits(item, kind):
+            fields[name] = item
+        else:
+            extra[path + _escaped(name)] = item
+    return fields
+
+
+def _fits(item: object, kind: tuple[type, ...]) -> bool:
+    if type(item) is int:
+        # Warehouses hold 64 bits; a larger number would stop the load.
+        return int in kind and item in _INT64
+    return type(item) in kind
+
+
+def _escaped(name: str) -> str:
+    """Keep two different paths different when a name itself has a dot."""
+    if "." in name or "\\" in name:
+        return name.replace("\\", "\\\\").replace(".", "\\.")
+    return name

@@ -7,13 +7,17 @@ see ``Faults``.
 """
 
 from sandbox.conversations import ConversationStore, Row
+from sandbox.crm import CRM_TOKEN, OWN_ORIGIN, CrmStore
 from sandbox.faults import Faults, Strike, strike
-from sandbox.seed import generated_store, seeded_store
+from sandbox.seed import generated_store, seeded_crm, seeded_store
 from sandbox.server import Sandbox, SeenRequest
 from sandbox.verification import PageRequest
 
 __all__ = [
+    "CRM_TOKEN",
+    "OWN_ORIGIN",
     "ConversationStore",
+    "CrmStore",
     "Faults",
     "PageRequest",
     "Row",
@@ -21,6 +25,7 @@ __all__ = [
     "SeenRequest",
     "Strike",
     "generated_store",
+    "seeded_crm",
     "seeded_store",
     "strike",
 ]

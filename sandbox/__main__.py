@@ -9,8 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
+from sandbox.crm import OWN_ORIGIN
 from sandbox.faults import NO_FAULTS, Faults, faults_from_json
-from sandbox.seed import generated_store, seeded_store
+from sandbox.seed import generated_store, seeded_crm, seeded_store
 from sandbox.server import Sandbox
 
 
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="A local stand-in for Kommo's Chats API, for development.",
+        description="A local stand-in for Kommo's APIs, for development.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     parser.add_argument("--port", type=int, default=8765, help="0 picks a free one")
@@ -51,6 +52,17 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="JSON",
         help="""what goes wrong, as in '{"server_error": 0.05, "seed": 7}'""",
     )
+    parser.add_argument(
+        "--crm",
+        action="store_true",
+        help="serve talks and events of the CRM API for the conversations as well",
+    )
+    parser.add_argument(
+        "--webhooks-file",
+        type=Path,
+        metavar="PATH",
+        help="append which conversation changed and when, as lines of JSON",
+    )
     options = parser.parse_args(arguments)
     if (options.conversations is None) != (options.messages is None):
         parser.error("--conversations and --messages go together")
@@ -67,7 +79,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         sandbox = Sandbox(
-            store, host=options.host, port=options.port, faults=options.faults
+            store,
+            host=options.host,
+            port=options.port,
+            faults=options.faults,
+            crm=seeded_crm(store) if options.crm else None,
+            webhooks_file=options.webhooks_file,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -76,7 +93,10 @@ def main(arguments: list[str] | None = None) -> int:
             # A file left by an earlier run would tell a waiting script a lie.
             options.settings_file.unlink(missing_ok=True)
         with sandbox:
-            _announce(_settings(sandbox), options.settings_file)
+            settings = _settings(sandbox)
+            if options.crm:
+                settings += _crm_settings(sandbox)
+            _announce(settings, options.settings_file)
             stop.wait()
     except OSError as error:
         sys.stderr.write(f"The sandbox cannot start: {error}\n")
@@ -108,6 +128,15 @@ def _settings(sandbox: Sandbox) -> str:
         f"TAP_KOMMO_CHATS_SCOPE_ID={sandbox.scope_id}\n"
         f"TAP_KOMMO_CHATS_CHANNEL_SECRET={sandbox.secret}\n"
         f"TAP_KOMMO_CHATS_CONVERSATION_IDS={ids}\n"
+    )
+
+
+def _crm_settings(sandbox: Sandbox) -> str:
+    """Return what a tap needs to read talks and events, as ``KEY=VALUE`` lines."""
+    return (
+        f"TAP_KOMMO_CHATS_CRM_URL={sandbox.url}\n"
+        f"TAP_KOMMO_CHATS_CRM_ACCESS_TOKEN={sandbox.crm_token}\n"
+        f"TAP_KOMMO_CHATS_CRM_ORIGINS={json.dumps([OWN_ORIGIN])}\n"
     )
 
 

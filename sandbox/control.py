@@ -1,7 +1,8 @@
 """The endpoints under ``/_sandbox/`` that change and show what the sandbox holds.
 
 They are for scripts that run the sandbox as a process. They need no signature,
-and Kommo has nothing like them.
+and Kommo has nothing like them. A message that is added is an event of the CRM API
+too, if a talk is of its conversation.
 """
 
 from __future__ import annotations
@@ -64,8 +65,16 @@ class _Control:
                 "A row needs message.id, an integer timestamp and, if it has one, "
                 "an integer msec_timestamp.",
             )
+        conversation_id = request.match_info["conversation_id"]
         with _errors_answered():
-            self._store.add(request.match_info["conversation_id"], row)
+            self._store.add(conversation_id, row)
+        self._sandbox.crm.message_arrived(
+            conversation_id,
+            message["id"],
+            at=int(self._sandbox.now()),
+            # Only an outgoing message names its receiver.
+            incoming="receiver" not in row,
+        )
         return web.json_response(row, status=201)
 
     async def edit(self, request: web.Request) -> web.Response:

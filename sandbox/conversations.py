@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Row = dict[str, Any]
 """One message exactly as the API serves it."""
@@ -18,10 +21,15 @@ class ConversationStore:
 
     A row handed in is kept as it is and is never changed: an edit puts a new
     row in its place. So a page that was taken stays what it was.
+
+    Attributes:
+        on_add: Called, in the thread that adds it, with the conversation of each
+            message that was added. Raw rows are no such messages.
     """
 
     def __init__(self) -> None:
         """Start with no conversation."""
+        self.on_add: list[Callable[[str], None]] = []
         self._lock = threading.Lock()
         # Oldest first, so that adding the next message is an append. Any, because
         # raw rows may be anything.
@@ -50,6 +58,7 @@ class ConversationStore:
         with self._lock:
             self._refuse_raw(conversation_id)
             self._insert(conversation_id, row)
+        self._tell(conversation_id)
 
     def add_newest(self, conversation_id: str, row: Row) -> bool:
         """Add a message one second after the newest the conversation ever had.
@@ -72,7 +81,8 @@ class ConversationStore:
             at = self._latest.get(conversation_id, _BEFORE_ANY) + 1000
             times = {"timestamp": at // 1000, "msec_timestamp": at}
             self._insert(conversation_id, {**times, **row})
-            return True
+        self._tell(conversation_id)
+        return True
 
     def put_raw(self, conversation_id: str, rows: list[object]) -> None:
         """Replace a conversation's rows by anything JSON can write.
@@ -158,6 +168,18 @@ class ConversationStore:
         with self._lock:
             return len(self._oldest_first.get(conversation_id, []))
 
+    def newest_at(self, conversation_id: str) -> int | None:
+        """Return the time of the newest message there is, in Unix seconds.
+
+        Returns:
+            The time; None if the conversation is unknown, empty or raw.
+        """
+        with self._lock:
+            rows = self._oldest_first.get(conversation_id)
+            if not rows or conversation_id in self._raw:
+                return None
+            return _milliseconds(rows[-1]) // 1000
+
     def conversation_ids(self) -> list[str]:
         """Return the ids of all known conversations, in the order they came."""
         with self._lock:
@@ -166,6 +188,12 @@ class ConversationStore:
     def message_ids(self, conversation_id: str) -> list[str]:
         """Return the ids of a conversation's messages, newest first."""
         return [row["message"]["id"] for row in self.rows(conversation_id)]
+
+    def _tell(self, conversation_id: str) -> None:
+        # Not under the lock: who is told may read the store. A copy, because they
+        # may also leave.
+        for callback in self.on_add.copy():
+            callback(conversation_id)
 
     def _insert(self, conversation_id: str, row: Row) -> None:
         rows = self._oldest_first.setdefault(conversation_id, [])

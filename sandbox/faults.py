@@ -52,6 +52,10 @@ class Faults:
     Where there is no message to answer with, an empty list takes the place of 204 if
     it is to be cut, truncated, reset within or padded, so that there is a body.
 
+    They strike requests for talks and events too, which are counted for themselves.
+    There the path with its filters takes the place of the conversation and the page
+    that of the offset. Messages neither appear nor vanish with such a request.
+
     Attributes:
         seed: Decides, together with the request, what strikes it.
         latency: Seconds to wait before each answer.
@@ -84,6 +88,7 @@ class Faults:
             get 429 and do not count.
         oversized: Bytes to pad each page to, with white space inside its JSON.
         only: The conversations to which all this applies; None for every request.
+            A path of the CRM API may stand among them, and means all below it.
     """
 
     seed: int = 0
@@ -223,7 +228,7 @@ class FaultRun:
         self._attempts[page] += 1
         return struck
 
-    def is_one_too_many(self, conversation_id: str, now: float) -> bool:
+    def is_one_too_many(self, conversation_id: str | None, now: float) -> bool:
         """Say whether a page request is over the limit; if it is not, count it.
 
         Args:

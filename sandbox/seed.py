@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sandbox import texts
 from sandbox.conversations import ConversationStore
+from sandbox.crm import INCOMING, OUTGOING, TALK_CREATED, CrmStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,18 @@ _SEED = 20240131
 _SHORT_CONVERSATIONS = 154
 _LONGEST_SHORT = 48
 _EDGE_SIZES = (0, 49, 50, 51, 120, 1200)
+# Every so many conversations one has had an earlier talk, has a talk that is closed
+# by now, or stands beside a talk of another channel.
+_TWO_TALKS_EVERY = 7
+_CLOSED_EVERY = 5
+_FOREIGN_EVERY = 10
+_FEWEST_FOREIGN = 4
+_FOREIGN_ORIGINS = ("waba", "telegram")
+_EVENTS_OF_MESSAGES = 3
+_FIRST_TALK = 1001
+_FIRST_CONTACT = 3_100_001
+_FIRST_LEAD = 26_000_001
+_FIRST_FOREIGN = 10_000_001
 
 
 def _milliseconds(year: int, month: int, day: int) -> int:
@@ -149,6 +162,106 @@ def generated_store(conversations: int, messages: int) -> ConversationStore:
                 row["receiver"] = client
             store.add(conversation_id, row)
     return store
+
+
+def seeded_crm(store: ConversationStore) -> CrmStore:
+    """Return a new store with the talks and events of a store's conversations.
+
+    Each conversation has a talk of the own channel, every seventh an earlier one as
+    well. The newest few messages of each have raised events. Some talks of other
+    channels are among them, whose chats are not in the store. The ids of talks and
+    contacts depend on nothing but the conversation's place in the store.
+
+    Args:
+        store: The conversations.
+    """
+    talks: list[Row] = []
+    events: list[Row] = []
+    for place, conversation_id in enumerate(store.conversation_ids()):
+        # Nothing can be counted on in raw rows.
+        raw_or_empty = store.newest_at(conversation_id) is None
+        rows = [] if raw_or_empty else store.rows(conversation_id)
+        _talks_of(place, conversation_id, rows, talks, events)
+    times = [talk["updated_at"] for talk in talks] or [_FIRST // _SECOND]
+    for number in range(max(_FEWEST_FOREIGN, len(times) // _FOREIGN_EVERY)):
+        at = times[number * _FOREIGN_EVERY % len(times)]
+        _foreign_talk(number, at, talks, events)
+    crm = CrmStore()
+    # In the order they began, as if they had come in one by one.
+    for talk in sorted(talks, key=lambda each: (each["created_at"], each["talk_id"])):
+        crm.add_talk(**talk)
+    for event in sorted(events, key=lambda each: (each["created_at"], each["talk_id"])):
+        crm.add_event(**event)
+    return crm
+
+
+def _talks_of(
+    place: int,
+    conversation_id: str,
+    rows: list[Row],
+    talks: list[Row],
+    events: list[Row],
+) -> None:
+    """Add the talks and events of one conversation; the current talk comes last."""
+    times = [_seconds(row) for row in reversed(rows)] or [_FIRST // _SECOND]
+    own = {
+        "chat_id": conversation_id,
+        "contact_id": _FIRST_CONTACT + place,
+        "entity_id": _FIRST_LEAD + place,
+    }
+    # Two ids for each, so that the ids of none depend on how many talks others had.
+    current = _FIRST_TALK + 2 * place + 1
+    begun = 0
+    if place % _TWO_TALKS_EVERY == _TWO_TALKS_EVERY - 1:
+        begun = len(times) // 2
+        earlier = times[:begun] or [times[0] - _HOUR // _SECOND]
+        talks.append(
+            {
+                **own,
+                "talk_id": current - 1,
+                "created_at": earlier[0],
+                "updated_at": earlier[-1],
+                "is_in_work": False,
+            }
+        )
+    talks.append(
+        {
+            **own,
+            "talk_id": current,
+            "created_at": times[begun],
+            "updated_at": times[-1],
+            "is_in_work": place % _CLOSED_EVERY != _CLOSED_EVERY - 1,
+        }
+    )
+    if rows:
+        events.append(
+            {"created_at": times[begun], "type": TALK_CREATED, "talk_id": current}
+        )
+    events.extend(
+        {
+            "created_at": _seconds(row),
+            "type": OUTGOING if "receiver" in row else INCOMING,
+            "talk_id": current if place_of_row < len(rows) - begun else current - 1,
+            "message_id": row["message"]["id"],
+        }
+        for place_of_row, row in enumerate(rows[:_EVENTS_OF_MESSAGES])
+    )
+
+
+def _foreign_talk(number: int, at: int, talks: list[Row], events: list[Row]) -> None:
+    """Add a talk of another channel and its event."""
+    ids = {
+        "talk_id": _FIRST_FOREIGN + number,
+        "origin": _FOREIGN_ORIGINS[number % len(_FOREIGN_ORIGINS)],
+    }
+    chat_id = f"{number:08x}-0000-4000-b000-000000000001"
+    talks.append({**ids, "chat_id": chat_id, "created_at": at, "updated_at": at})
+    events.append({**ids, "created_at": at})
+
+
+def _seconds(row: Row) -> int:
+    seconds: int = row["timestamp"]
+    return seconds
 
 
 def _short_size(rng: random.Random) -> int:

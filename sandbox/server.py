@@ -15,6 +15,18 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from sandbox.control import control_app
+from sandbox.crm import (
+    CRM_TOKEN,
+    CrmRequest,
+    CrmStore,
+    asked_limit,
+    check_crm,
+    crm_page,
+    fault_key,
+    is_crm,
+    is_meant,
+    problem_json,
+)
 from sandbox.faults import NO_FAULTS, FaultRun, Faults, Strike
 from sandbox.seed import CHANNEL_SECRET, SCOPE_ID
 from sandbox.verification import (
@@ -24,10 +36,12 @@ from sandbox.verification import (
     check,
     conversation_in,
 )
+from sandbox.webhooks import WebhooksFile
 from sandbox.wire import WireAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
@@ -63,15 +77,16 @@ class SeenRequest:
         at: When it came in, in seconds of ``time.monotonic()``.
         method: The HTTP method.
         target: Path and query as they came on the wire.
-        conversation_id: The conversation asked for, where the path names one.
-        offset: The offset asked for, where it is an integer.
+        conversation_id: The conversation asked for, where the path names one. None
+            for the CRM API.
+        offset: The offset asked for, where it is an integer. None for the CRM API.
         limit: The limit asked for, where it is an integer.
         status: The HTTP status answered; 0 if the answer was not to be complete.
         problem: What was wrong with the request, if anything.
         fault: The fault that struck, if any. Of several, the one that spoiled the
             answer most: a message that appeared or vanished is named last.
-        headers: The headers by name, in lower case. They hold the signature, so they
-            are not shown.
+        headers: The headers by name, in lower case. They hold the signature or the
+            token, so they are not shown.
     """
 
     at: float
@@ -86,8 +101,36 @@ class SeenRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
+@dataclass(frozen=True)
+class _Case:
+    """One request, whichever of the two APIs it is for.
+
+    Attributes:
+        crm: Whether it is for the CRM API.
+        run: The faults it meets, with what was counted for its API.
+        faults: The faults that apply to it.
+        page: What the faults are drawn for.
+        asked: What it asks for, or why it is refused.
+        limit: The limit asked for, where it is an integer.
+        conversation_id: The conversation asked for, where the path names one.
+        offset: The offset asked for, where it is an integer.
+    """
+
+    crm: bool
+    run: FaultRun
+    faults: Faults
+    page: tuple[str | None, int | None]
+    asked: PageRequest | CrmRequest | Refusal
+    limit: int | None
+    conversation_id: str | None = None
+    offset: int | None = None
+
+
 class Sandbox:
     """Kommo's Chats API history endpoint on this machine's loopback address.
+
+    The CRM API, which has a host of its own at Kommo, is on the same port under
+    ``/api/v4/``.
 
     A context manager: the server runs in a thread of its own from ``with`` on
     and has stopped when the block is left.
@@ -96,6 +139,8 @@ class Sandbox:
         store: The conversations served. Change them at any time.
         before_page: Called before each page is taken from the store, so that a
             test can change the conversation between two pages.
+        before_crm_page: The same for talks and events, called with path and query
+            as they came on the wire.
         answer: Called with every request and the status it is about to get. What
             it returns is answered instead, without a fault; None keeps the answer.
     """
@@ -112,7 +157,11 @@ class Sandbox:
         empty_list_at_end: bool = False,
         faults: Faults = NO_FAULTS,
         before_page: Callable[[PageRequest], None] | None = None,
+        before_crm_page: Callable[[str], None] | None = None,
         answer: Callable[[SeenRequest], web.StreamResponse | None] | None = None,
+        crm: CrmStore | None = None,
+        crm_token: str = CRM_TOKEN,
+        webhooks_file: Path | None = None,
     ) -> None:
         """Set the sandbox up; ``with`` starts it.
 
@@ -128,13 +177,19 @@ class Sandbox:
                 and not with 204. Kommo documents neither.
             faults: See the property.
             before_page: See the attribute.
+            before_crm_page: See the attribute.
             answer: See the attribute.
+            crm: The talks and events to serve; none if None.
+            crm_token: The bearer token CRM requests have to carry.
+            webhooks_file: Append a line of JSON to this file for each conversation
+                at the start, and then for each message that is added to the store.
 
         Raises:
             ValueError: ``host`` is not a loopback address.
         """
         self.store = store
         self.before_page = before_page
+        self.before_crm_page = before_crm_page
         self.answer = answer
         self._secret = secret
         self._scope_id = scope_id
@@ -142,7 +197,12 @@ class Sandbox:
         self._host = _loopback_address(host)
         self._port = port
         self._empty_list_at_end = empty_list_at_end
-        self._run = FaultRun(faults)
+        self._crm = CrmStore() if crm is None else crm
+        self._crm_token = crm_token
+        self._webhooks = (
+            None if webhooks_file is None else WebhooksFile(store, webhooks_file)
+        )
+        self.faults = faults
         self._seen: list[SeenRequest] = []
         self._loop: asyncio.AbstractEventLoop
         self._runner: web.AppRunner
@@ -152,14 +212,18 @@ class Sandbox:
         """Start to serve.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is taken, or the file for webhooks cannot be written.
         """
+        if self._webhooks is not None:
+            self._webhooks.open()
         self._loop = asyncio.new_event_loop()
         # Started in the caller's thread, so that an error is raised here.
         try:
             self._loop.run_until_complete(self._start())
         except OSError:
             self._loop.close()
+            if self._webhooks is not None:
+                self._webhooks.close()
             raise
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="sandbox", daemon=True
@@ -178,6 +242,8 @@ class Sandbox:
         self._thread.join()
         self._loop.run_until_complete(self._stop())
         self._loop.close()
+        if self._webhooks is not None:
+            self._webhooks.close()
 
     @property
     def url(self) -> str:
@@ -196,6 +262,16 @@ class Sandbox:
         return self._scope_id
 
     @property
+    def crm(self) -> CrmStore:
+        """The talks and events served. Change them at any time."""
+        return self._crm
+
+    @property
+    def crm_token(self) -> str:
+        """The bearer token CRM requests have to carry."""
+        return self._crm_token
+
+    @property
     def faults(self) -> Faults:
         """What goes wrong. Setting it starts to count requests anew."""
         return self._run.faults
@@ -203,6 +279,13 @@ class Sandbox:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._run = FaultRun(faults)
+        # Kommo serves the two APIs from different hosts, which count for themselves.
+        # Whom the faults are for is decided by the path, so all that arrive count.
+        self._crm_run = FaultRun(replace(faults, only=None))
+
+    def now(self) -> float:
+        """Return the server's time, in seconds since 1970 (UTC)."""
+        return self._clock() + self.faults.clock_skew
 
     @property
     def requests(self) -> tuple[SeenRequest, ...]:
@@ -242,36 +325,31 @@ class Sandbox:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         at = time.monotonic()
-        run = self._run
-        path, _, _ = request.raw_path.partition("?")
-        faults = run.faults_for(conversation_in(path, self._scope_id))
-        asked = check(
+        case = self._case(
             RequestParts(
                 method=request.method,
                 target=request.raw_path,
                 headers=request.headers,
                 body=await request.read(),
-            ),
-            secret=self._secret,
-            scope_id=self._scope_id,
-            now=self._clock() + faults.clock_skew,
+            )
         )
+        asked, faults = case.asked, case.faults
         # Decided on arrival: requests that are made to wait mix up the order.
-        strike = run.strike(asked.conversation_id, asked.offset)
-        fault = _deciding_fault(run, faults, asked, strike)
+        strike = case.run.strike(*case.page)
+        fault = _deciding_fault(case, strike)
         if strike.wait:
             await asyncio.sleep(strike.wait)
 
         changed = self._change(asked, strike)
         now = self._clock() + faults.clock_skew
-        response = self._response(asked, faults, fault, now)
+        response = self._response(case, fault, now)
         seen = SeenRequest(
             at=at,
             method=request.method,
             target=request.raw_path,
-            conversation_id=asked.conversation_id,
-            offset=asked.offset,
-            limit=asked.limit,
+            conversation_id=case.conversation_id,
+            offset=case.offset,
+            limit=case.limit,
             status=0 if fault in _ENDINGS else response.status,
             problem=asked.description if isinstance(asked, Refusal) else None,
             fault=fault or ("trickle" if strike.trickle else changed),
@@ -288,13 +366,47 @@ class Sandbox:
         self._seen.append(seen)
         return sent
 
-    def _change(self, asked: PageRequest | Refusal, strike: Strike) -> str | None:
+    def _case(self, parts: RequestParts) -> _Case:
+        path, _, _ = parts.target.partition("?")
+        if is_crm(path):
+            meant = is_meant(self.faults.only, path)
+            run = self._crm_run if meant else FaultRun(NO_FAULTS)
+            return _Case(
+                crm=True,
+                run=run,
+                faults=run.faults,
+                page=fault_key(parts.target),
+                asked=check_crm(parts, token=self._crm_token, store=self._crm),
+                limit=asked_limit(parts.target),
+            )
+        run = self._run
+        faults = run.faults_for(conversation_in(path, self._scope_id))
+        asked = check(
+            parts,
+            secret=self._secret,
+            scope_id=self._scope_id,
+            now=self._clock() + faults.clock_skew,
+        )
+        return _Case(
+            crm=False,
+            run=run,
+            faults=faults,
+            page=(asked.conversation_id, asked.offset),
+            asked=asked,
+            limit=asked.limit,
+            conversation_id=asked.conversation_id,
+            offset=asked.offset,
+        )
+
+    def _change(
+        self, asked: PageRequest | CrmRequest | Refusal, strike: Strike
+    ) -> str | None:
         """Let messages of the conversation asked for vanish and appear.
 
         Returns:
             ``vanish`` or ``appear``, if one of the two happened; of both, the first.
         """
-        if isinstance(asked, Refusal):
+        if not isinstance(asked, PageRequest):
             return None
         chat = asked.conversation_id
         vanished = strike.vanishes is not None and self.store.remove_at(
@@ -308,54 +420,72 @@ class Sandbox:
             appeared = self.store.add_newest(chat, row)
         return "vanish" if vanished else "appear" if appeared else None
 
-    def _response(
-        self,
-        asked: PageRequest | Refusal,
-        faults: Faults,
-        fault: str | None,
-        now: float,
-    ) -> web.Response:
+    def _response(self, case: _Case, fault: str | None, now: float) -> web.Response:
         if fault == "redirect_to":
             return web.Response(
-                status=302, headers={"Location": str(faults.redirect_to)}
+                status=302, headers={"Location": str(case.faults.redirect_to)}
             )
         if fault in ("too_many", "requests_per_second"):
-            return _too_many(faults, now)
+            return _too_many(case, now)
         if fault in _HTML_STATUSES:
             return _html(_HTML_STATUSES[fault])
-        if isinstance(asked, Refusal):
-            return _refused(asked)
+        if isinstance(case.asked, Refusal):
+            return _refused(case.asked, crm=case.crm)
         if fault == "reset_before":
             # No byte of it goes out, so no page is taken.
             return web.Response()
-        return self._page(asked, faults, fault)
+        return self._page(case.asked, case.faults, fault)
+
+    def _crm_page(
+        self, asked: CrmRequest, faults: Faults, fault: str | None
+    ) -> web.Response:
+        if self.before_crm_page is not None:
+            self.before_crm_page(asked.target)
+        answer = crm_page(self._crm, asked, self.url)
+        if answer.status == web.HTTPNotFound.status_code:
+            return _problem(answer.status, answer.content)
+        if answer.status == web.HTTPNoContent.status_code and fault not in _OF_PAGES:
+            return web.Response(status=204)
+        return _spoiled(answer.content, faults, fault, "application/hal+json")
 
     def _page(
-        self, asked: PageRequest, faults: Faults, fault: str | None
+        self, asked: PageRequest | CrmRequest, faults: Faults, fault: str | None
     ) -> web.Response:
+        if isinstance(asked, CrmRequest):
+            return self._crm_page(asked, faults, fault)
         if self.before_page is not None:
             self.before_page(asked)
         rows = self.store.page(asked.conversation_id, asked.offset, asked.limit)
         known_list = self._empty_list_at_end and self.store.size(asked.conversation_id)
         if not (rows or known_list or fault in _OF_PAGES):
             return web.Response(status=204)
-        page = _json_bytes({"messages": rows})
-        # Inside the JSON, so that half of it is never JSON.
-        page = page[:-2] + b" " * (faults.oversized - len(page)) + page[-2:]
-        return _json(page[: len(page) // 2] if fault == "cut_json" else page, 200)
+        return _spoiled({"messages": rows}, faults, fault)
 
 
-def _deciding_fault(
-    run: FaultRun, faults: Faults, asked: PageRequest | Refusal, strike: Strike
-) -> str | None:
+def _spoiled(
+    content: object,
+    faults: Faults,
+    fault: str | None,
+    content_type: str = "application/json",
+) -> web.Response:
+    """Return a page, padded or cut where a fault says so."""
+    page = _json_bytes(content)
+    # Inside the JSON, so that half of it is never JSON.
+    page = page[:-1] + b" " * (faults.oversized - len(page)) + page[-1:]
+    cut = page[: len(page) // 2] if fault == "cut_json" else page
+    return _json(cut, 200, content_type)
+
+
+def _deciding_fault(case: _Case, strike: Strike) -> str | None:
     """Return the fault that decides the answer, if any."""
+    faults = case.faults
     if faults.redirect_to is not None:
         return "redirect_to"
     if strike.fault in _BEFORE_VERIFICATION:
         return strike.fault
-    if isinstance(asked, Refusal):
+    if isinstance(case.asked, Refusal):
         return None
-    if run.is_one_too_many(asked.conversation_id, time.monotonic()):
+    if case.run.is_one_too_many(case.page[0], time.monotonic()):
         return "requests_per_second"
     return strike.fault or ("oversized" if faults.oversized else None)
 
@@ -374,8 +504,14 @@ def _on_the_wire(
     )
 
 
-def _too_many(faults: Faults, now: float) -> web.Response:
-    response = _error(429, "TOO_MANY_REQUESTS", "There are too many requests.")
+def _too_many(case: _Case, now: float) -> web.Response:
+    faults = case.faults
+    text = "There are too many requests."
+    response = (
+        _problem(429, problem_json(429, "Too Many Requests", text))
+        if case.crm
+        else _error(429, "TOO_MANY_REQUESTS", text)
+    )
     if faults.retry_after is not None:
         response.headers["Retry-After"] = (
             formatdate(math.ceil(now + faults.retry_after), usegmt=True)
@@ -390,8 +526,9 @@ def _html(status: int) -> web.Response:
     return web.Response(text=_HTML, status=status, content_type="text/html")
 
 
-def _refused(refusal: Refusal) -> web.Response:
-    response = _error(refusal.status, refusal.kind, refusal.description)
+def _refused(refusal: Refusal, *, crm: bool) -> web.Response:
+    said = (refusal.status, refusal.kind, refusal.description)
+    response = _problem(refusal.status, problem_json(*said)) if crm else _error(*said)
     if refusal.status == web.HTTPMethodNotAllowed.status_code:
         response.headers["Allow"] = "GET"
     return response
@@ -407,9 +544,15 @@ def _error(status: int, kind: str, description: str) -> web.Response:
     return _json(_json_bytes(content), status)
 
 
-def _json(body: bytes, status: int) -> web.Response:
+def _problem(status: int, content: object) -> web.Response:
+    return _json(_json_bytes(content), status, "application/problem+json")
+
+
+def _json(
+    body: bytes, status: int, content_type: str = "application/json"
+) -> web.Response:
     return web.Response(
-        body=body, status=status, content_type="application/json", charset="utf-8"
+        body=body, status=status, content_type=content_type, charset="utf-8"
     )
 
 

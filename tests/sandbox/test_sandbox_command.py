@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from sandbox.crm import OWN_ORIGIN
 from sandbox.seed import (
     CHANNEL_SECRET,
     SCOPE_ID,
     generated_store,
+    seeded_crm,
     seeded_store,
 )
 
@@ -85,6 +87,36 @@ def test_it_serves_as_many_generated_conversations_as_told() -> None:
         assert response.json() == {"messages": store.rows(ids[2])}
 
 
+def test_it_serves_talks_and_events_if_told_so() -> None:
+    with running("--conversations", "3", "--messages", "2", "--crm") as process:
+        lines = lines_until_ready(process)
+        settings = dict(line.rstrip("\n").split("=", 1) for line in lines)
+        assert (
+            settings["TAP_KOMMO_CHATS_CRM_URL"] == (settings["TAP_KOMMO_CHATS_API_URL"])
+        )
+        assert json.loads(settings["TAP_KOMMO_CHATS_CRM_ORIGINS"]) == [OWN_ORIGIN]
+        token = settings["TAP_KOMMO_CHATS_CRM_ACCESS_TOKEN"]
+        response = requests.get(
+            settings["TAP_KOMMO_CHATS_CRM_URL"] + "/api/v4/talks",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=10,
+        )
+        expected = seeded_crm(generated_store(3, 2)).talks()
+        assert response.json()["_embedded"]["talks"] == expected
+
+
+def test_it_writes_which_conversations_changed_if_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "webhooks.jsonl"
+    options = ("--conversations", "2", "--messages", "1")
+    with running(*options, "--webhooks-file", str(path)) as process:
+        lines_until_ready(process)
+        store = generated_store(2, 1)
+        assert [json.loads(line) for line in path.read_text().splitlines()] == [
+            {"conversation_id": chat, "updated_at": store.newest_at(chat)}
+            for chat in store.conversation_ids()
+        ]
+
+
 def test_it_misbehaves_as_told() -> None:
     with running("--faults", '{"server_error": 0.05, "seed": 7}') as process:
         settings = dict(line.split("=", 1) for line in lines_until_ready(process))
@@ -116,6 +148,7 @@ def test_it_writes_the_same_settings_to_a_file(tmp_path: Path) -> None:
     [
         (["--host", "0.0.0.0"], 2, "loopback"),  # noqa: S104 - is refused
         (["--settings-file", "/nonexistent/file"], 1, "/nonexistent/file"),
+        (["--webhooks-file", "/nonexistent/file"], 1, "/nonexistent/file"),
         (["--faults", '{"htlm": 1}'], 2, "There are: seed, latency, jitter"),
         (["--faults", "html"], 2, "no faults"),
         (["--conversations", "3"], 2, "go together"),

@@ -188,3 +188,30 @@ def test_changing_an_unknown_message_is_an_error() -> None:
         store.edit("chat", "b", text="new")
     with pytest.raises(KeyError):
         store.remove("chat", "b")
+
+
+def test_the_newest_time_is_that_of_the_newest_message_there_is() -> None:
+    store = store_of(row("a", 10), row("b", 20, msec_timestamp=20_900))
+    assert store.newest_at("chat") == 20
+    store.remove("chat", "b")
+    assert store.newest_at("chat") == 10
+
+
+@pytest.mark.parametrize("chat", ["unknown", "empty", "raw"])
+def test_where_no_message_can_be_looked_at_there_is_no_newest_time(chat: str) -> None:
+    store = ConversationStore()
+    store.add_conversation("empty")
+    store.put_raw("raw", [row("a", 10)])
+    assert store.newest_at(chat) is None
+
+
+def test_who_asked_is_told_of_each_added_message_and_may_read_the_store() -> None:
+    store = store_of(row("a", 10))
+    told: list[tuple[str, int]] = []
+    store.on_add.append(lambda chat: told.append((chat, store.size(chat))))
+    store.add("chat", row("b", 20))
+    store.add_newest("chat", {"message": {"id": "c"}})
+    store.edit("chat", "a", text="new")
+    store.remove("chat", "a")
+    store.put_raw("chat", [])
+    assert told == [("chat", 2), ("chat", 3)]

@@ -4,15 +4,21 @@ The state of the stream is
 
     {"conversations": {"<conversation id>": <milliseconds>, ...},
      "read_since": <milliseconds>,
-     "owed": {"<conversation id>": <milliseconds>, ...}}
+     "owed": {"<conversation id>": <milliseconds>, ...},
+     "discovered_until": <milliseconds>,
+     "shard": "<number>/<of>"}
 
 The number of a conversation is the time of the newest message that was read of it,
 always before the start of the run that read it, and 0 when it had none. Since
 `read_since` each of them was read: it is the start of the last run that read every
 conversation it was to read, and of the first run until there is one. A conversation
 that failed since then, or was not to be read, is owed: it has the `read_since` of its
-own last reading. An object of numbers takes about 55 bytes a conversation, and Meltano
-can merge two of them.
+own last reading, and 0 when it was never read. An object of numbers takes about 55
+bytes a conversation, and Meltano can merge two of them.
+
+`discovered_until` is there when conversations are found through the CRM: each that had
+an event before then was read or is owed. `shard` is there when only one part of the
+conversations is read.
 """
 
 from __future__ import annotations
@@ -22,12 +28,16 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import SyncError
 
+from tap_kommo_chats.sharding import WHOLE, Shard
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _CONVERSATIONS = "conversations"
 _READ_SINCE = "read_since"
 _OWED = "owed"
+_DISCOVERED_UNTIL = "discovered_until"
+_SHARD = "shard"
 
 _BYTES_EACH = 56
 _BIG_BYTES = 1_000_000
@@ -54,12 +64,13 @@ class StateError(SyncError):
         )
 
 
-def check_state(state: object, stream: str) -> None:
+def check_state(state: object, stream: str, others: Iterable[str] = ()) -> None:
     """Check a whole state before the SDK takes it apart.
 
     Args:
         state: The state the tap was given; None and {} are an empty one.
         stream: The name of the stream that has bookmarks.
+        others: The names of the streams that have none.
 
     Raises:
         StateError: If it is not one this tap wrote.
@@ -71,6 +82,8 @@ def check_state(state: object, stream: str) -> None:
         problem = 'it is not an object with "bookmarks"'
         raise StateError(problem)
     for name, bookmark in bookmarks.items():
+        if name in others and bookmark in ({}, None):
+            continue
         if name != stream:
             problem = f"it has bookmarks of {name!r}, which is no stream of this tap"
             raise StateError(problem)
@@ -98,6 +111,17 @@ class Bookmarks:
         self._read_until: dict[str, int] = state.setdefault(_CONVERSATIONS, {})
 
     @property
+    def discovered_until_ms(self) -> int | None:
+        """Up to when the CRM's events were gone through; None when they never were."""
+        until: int | None = self._state.get(_DISCOVERED_UNTIL)
+        return until
+
+    @property
+    def owed_ids(self) -> tuple[str, ...]:
+        """The conversations that must be asked for, whatever a hint says of them."""
+        return tuple(self._state.get(_OWED, ()))
+
+    @property
     def size_bytes(self) -> int:
         """About how long the state is as JSON."""
         return _BYTES_EACH * len(self._read_until)
@@ -121,6 +145,36 @@ class Bookmarks:
         read_since: int = owed.get(conversation_id, self._state[_READ_SINCE])
         return min(read_until, read_since - lookback_ms)
 
+    def is_unchanged(
+        self, conversation_id: str, last_activity_ms: int, margin_ms: int
+    ) -> bool:
+        """Tell whether a conversation has nothing that was not read already.
+
+        Args:
+            conversation_id: The conversation.
+            last_activity_ms: When something last happened in it, in milliseconds since
+                1970.
+            margin_ms: How long before the last reading something may have happened
+                and not have been seen then, in milliseconds.
+        """
+        return (
+            conversation_id in self._read_until
+            and conversation_id not in self._state.get(_OWED, ())
+            and last_activity_ms < self._state[_READ_SINCE] - margin_ms
+        )
+
+    def read_until_ms(self, conversation_id: str) -> int | None:
+        """Return the time of the newest message read of a conversation.
+
+        Args:
+            conversation_id: The conversation.
+
+        Returns:
+            Milliseconds since 1970, 0 when it had no message; None when it was never
+            read.
+        """
+        return self._read_until.get(conversation_id)
+
     def advance(self, conversation_id: str, newest_ms: int, start_ms: int) -> None:
         """Note that a conversation was read and all its records were written.
 
@@ -141,34 +195,80 @@ class Bookmarks:
     def owe(self, conversation_id: str) -> None:
         """Note that a conversation could not be read.
 
-        Its bookmark stays. One that was never read needs no note: it is not in the
-        state, and so is read whole.
+        Its bookmark stays.
 
         Args:
             conversation_id: The conversation.
         """
-        if conversation_id in self._read_until:
-            self._state.setdefault(_OWED, {}).setdefault(
-                conversation_id, self._state[_READ_SINCE]
-            )
+        read_since = (
+            self._state[_READ_SINCE] if conversation_id in self._read_until else 0
+        )
+        self._state.setdefault(_OWED, {}).setdefault(conversation_id, read_since)
 
-    def complete(self, start_ms: int, conversation_ids: Collection[str]) -> None:
+    def complete(self, start_ms: int, listed: Iterable[str] | None) -> None:
         """Note that a run read every conversation it was to read, or owes it.
 
         Args:
             start_ms: When the run started, in milliseconds since 1970.
-            conversation_ids: The conversations it was to read. The others of the state
-                were not read since, and are owed too.
+            listed: The conversations that the sources named. The others of the state
+                were not read since, and are owed too. None when a source names only
+                those that changed.
         """
-        for conversation_id in self._read_until.keys() - set(conversation_ids):
-            self.owe(conversation_id)
+        if listed is not None:
+            for conversation_id in self._read_until.keys() - set(listed):
+                self.owe(conversation_id)
         self._state[_READ_SINCE] = start_ms
         if not self._state.get(_OWED, True):
             del self._state[_OWED]
 
+    def note_discovery(self, start_ms: int) -> None:
+        """Note that all conversations with events before a run were read, or are owed.
+
+        Args:
+            start_ms: When the run started, in milliseconds since 1970.
+        """
+        self._state[_DISCOVERED_UNTIL] = start_ms
+
+    def take_shard(self, shard: Shard) -> str | None:
+        """Make the state that of one shard.
+
+        Bookmarks of other shards are left out. When the state knows only some of the
+        shard's conversations, the CRM has to be searched from the beginning for the
+        others, which are read whole.
+
+        Args:
+            shard: The run's shard.
+
+        Returns:
+            What an operator should know of it, in one line; None when nothing changed.
+        """
+        before = Shard.parse(self._state[_SHARD]) if _SHARD in self._state else WHOLE
+        if shard == before:
+            return None
+        if shard == WHOLE:
+            del self._state[_SHARD]
+        else:
+            self._state[_SHARD] = str(shard)
+        if not self._read_until:
+            return None
+        others = [id_ for id_ in self._read_until if not shard.holds(id_)]
+        for conversation_id in others:
+            del self._read_until[conversation_id]
+            self._state.get(_OWED, {}).pop(conversation_id, None)
+        rest = ""
+        if not shard.is_within(before):
+            self._state.pop(_DISCOVERED_UNTIL, None)
+            rest = "; conversations of this shard that it does not know are read whole"
+        return (
+            f"The state is of shard {before} and the run is of shard {shard}: "
+            f"{len(self._read_until)} bookmark(s) are kept and {len(others)} of other "
+            f"shards left out{rest}"
+        )
+
 
 def _check_layout(state: Mapping[str, Any]) -> None:
-    unknown = sorted(set(state) - {_CONVERSATIONS, _READ_SINCE, _OWED})
+    ours = {_CONVERSATIONS, _READ_SINCE, _OWED, _DISCOVERED_UNTIL, _SHARD}
+    unknown = sorted(set(state) - ours)
     if unknown:
         problem = (
             f"the bookmarks of chat_history have {unknown[0]!r}, which this tap does "
@@ -190,6 +290,14 @@ def _check_layout(state: Mapping[str, Any]) -> None:
     conversations = state.get(_CONVERSATIONS, {})
     if (conversations or _READ_SINCE in state) and not _is_time(state.get(_READ_SINCE)):
         problem = f"{_READ_SINCE!r} is missing or not a time in milliseconds"
+        raise StateError(problem)
+    try:
+        Shard.parse(state.get(_SHARD, "1/1"))
+    except ValueError:
+        problem = f"{_SHARD!r} is not a shard such as 2/8"
+        raise StateError(problem) from None
+    if not _is_time(state.get(_DISCOVERED_UNTIL, 0)):
+        problem = f"{_DISCOVERED_UNTIL!r} is not a time in milliseconds"
         raise StateError(problem)
 
 

@@ -33,3 +33,7 @@ class TargetGoneError(SyncError):
         super().__init__(
             "The target has gone away, so the run was stopped: look at the target's log"
         )
+
+
+class StopRequestedError(BaseException):
+    """A signal asked the run to stop while it was waiting. Not one to be caught."""

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 
 from singer_sdk import typing as th
 
+from tap_kommo_chats.conversations.file import file_format
 from tap_kommo_chats.identifiers import segment_flaw
+from tap_kommo_chats.sharding import WHOLE, Shard
 
 Config: TypeAlias = Mapping[str, Any]
 
@@ -47,7 +49,60 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.ArrayType(th.StringType),
         title="Conversation ids",
         description="Kommo's UUIDs of the conversations to read: the chat_id of a "
-        "talk, or message.conversation.id of a chat webhook. At least one.",
+        "talk, or message.conversation.id of a chat webhook.",
+    ),
+    th.Property(
+        "conversations_file",
+        th.StringType,
+        title="Conversations file",
+        description="A path or a URL of a list of conversations: .txt with one id a "
+        "line, .csv or .jsonl with conversation_id and perhaps updated_at. With .gz "
+        "at the end it is unpacked.",
+    ),
+    th.Property(
+        "conversations_sql_url",
+        th.StringType,
+        secret=True,
+        title="Conversations database",
+        description="SQLAlchemy's URL of a database that lists conversations, such as "
+        "postgresql://user:password@host:5432/database.",
+    ),
+    th.Property(
+        "conversations_sql_query",
+        th.StringType,
+        title="Conversations query",
+        description="A SELECT with the columns conversation_id and perhaps "
+        "updated_at, the time when something last happened.",
+    ),
+    th.Property(
+        "crm_url",
+        th.StringType,
+        title="CRM URL",
+        description="Your account's address, such as https://example.kommo.com, to "
+        "find conversations, and which of them changed, through chat events.",
+    ),
+    th.Property(
+        "crm_access_token",
+        th.StringType,
+        secret=True,
+        title="CRM access token",
+        description="A long-lived token of a private integration in that account, "
+        "made by an administrator.",
+    ),
+    th.Property(
+        "crm_origins",
+        th.ArrayType(th.StringType),
+        title="CRM origins",
+        description="The origins of your channel's talks, such as "
+        "amo.ext.12345678. Those of other channels are left out.",
+    ),
+    th.Property(
+        "shard",
+        th.StringType,
+        title="Shard",
+        description="Which part of the conversations to read, such as 2/8 for the "
+        "second of eight. Each part has a state of its own, and takes so many parts "
+        "of requests_per_second, but at least 1.",
     ),
     th.Property(
         "api_url",
@@ -98,9 +153,18 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
 ).to_dict()
 """JSON schema of the settings, in the form the SDK and Meltano read."""
 
+_SOURCES = (
+    "conversation_ids",
+    "conversations_file",
+    "conversations_sql_url",
+    "crm_url",
+)
+"""The settings that say where conversations come from. They add up."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_DAY_MS = 24 * 60 * 60 * 1000
+_HOUR_MS = 60 * 60 * 1000
+_DAY_MS = 24 * _HOUR_MS
 _NAMED_AT_MOST = 5
 _KINDS = {
     bool: "true or false",
@@ -131,13 +195,45 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class SQLSettings:
+    """A query that lists conversations.
+
+    Attributes:
+        url: SQLAlchemy's URL of the database.
+        query: What to ask it.
+    """
+
+    url: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CrmSettings:
+    """The CRM to find conversations in.
+
+    Attributes:
+        url: Scheme, host and port, with no slash at the end.
+        access_token: The bearer token.
+        origins: The channels whose conversations are read.
+    """
+
+    url: str
+    access_token: str
+    origins: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """Settings that are fit to run with. Its `repr` shows no value.
 
     Attributes:
         channel_secret: Signs every request.
         scope_id: One channel connected to one account.
-        conversation_ids: The conversations to read, each once, in the given order.
+        conversation_ids: Conversations to read, each once, in the given order.
+        conversations_file: Where a list of conversations is; None for none.
+        sql: A query that lists conversations; None for none.
+        crm: The CRM to find conversations in; None for none.
+        shard: Which part of them to read.
         api_url: Scheme, host and port of the Chats API, with no slash at the end.
         start_ms: Messages sent before it are not wanted, in milliseconds since 1970;
             None for all.
@@ -145,14 +241,18 @@ class Settings:
         lookback_ms: How long before the last complete run messages are read again, in
             milliseconds.
         max_concurrency: How many conversations are read at once.
-        requests_per_second: How many requests may reach Kommo in any second; 0 for no
-            limit.
+        requests_per_second: How many requests of this run may reach one of Kommo's
+            hosts in any second; 0 for no limit.
         notes: What an operator should know though the run goes on, one line each.
     """
 
     channel_secret: str
     scope_id: str
     conversation_ids: tuple[str, ...]
+    conversations_file: str | None
+    sql: SQLSettings | None
+    crm: CrmSettings | None
+    shard: Shard
     api_url: str
     start_ms: int | None
     request_timeout: int
@@ -160,6 +260,15 @@ class Settings:
     max_concurrency: int
     requests_per_second: int
     notes: tuple[str, ...]
+
+    @property
+    def hint_margin_ms(self) -> int:
+        """How long a source may be late to tell that something happened.
+
+        The look-back, but an hour at least: the clocks of a source and of Kommo
+        differ, and Kommo's events show up late.
+        """
+        return max(self.lookback_ms, _HOUR_MS)
 
     @classmethod
     def parse(cls, config: Config) -> Settings:
@@ -176,11 +285,16 @@ class Settings:
             SettingsError: If any cannot be used; it names all of them.
         """
         parser = _Parser(config)
+        shard = parser.shard()
         settings = cls(
             channel_secret=parser.channel_secret(),
             scope_id=parser.scope_id(),
             conversation_ids=parser.conversation_ids(),
-            api_url=parser.api_url(),
+            conversations_file=parser.conversations_file(),
+            sql=parser.sql(),
+            crm=parser.crm(),
+            shard=shard,
+            api_url=parser.url("api_url", DEFAULT_API_URL) or DEFAULT_API_URL,
             start_ms=parser.start_ms(),
             request_timeout=parser.integer(
                 "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1
@@ -190,11 +304,10 @@ class Settings:
             max_concurrency=parser.integer(
                 "max_concurrency", DEFAULT_MAX_CONCURRENCY, at_least=1
             ),
-            requests_per_second=parser.integer(
-                "requests_per_second", DEFAULT_REQUESTS_PER_SECOND, at_least=0
-            ),
+            requests_per_second=parser.requests_per_second(shard),
             notes=tuple(parser.notes),
         )
+        parser.check_sources()
         if parser.problems:
             raise SettingsError(parser.problems)
         return settings
@@ -241,7 +354,6 @@ class _Parser:
         remedy = "write Kommo's chat UUIDs as a list of strings"
         given = self._config.get("conversation_ids")
         if given is None or given == []:
-            self.problems.append(f"conversation_ids names no conversation: {remedy}")
             return ()
         if not isinstance(given, list):
             self.problems.append(
@@ -277,11 +389,89 @@ class _Parser:
             )
         return unique
 
-    def api_url(self) -> str:
-        remedy = f"write a scheme and a host, such as {DEFAULT_API_URL}"
-        if self._config.get("api_url") is None:
-            return DEFAULT_API_URL
-        text = self._text("api_url", f"a scheme and a host, such as {DEFAULT_API_URL}")
+    def check_sources(self) -> None:
+        if not any(self._config.get(name) for name in _SOURCES):
+            self.problems.append(
+                "conversation_ids names no conversation, and no other setting says "
+                "where they are: write Kommo's chat UUIDs as a list of strings, or one "
+                f"of {', '.join(_SOURCES[1:])}"
+            )
+
+    def conversations_file(self) -> str | None:
+        if self._config.get("conversations_file") is None:
+            return None
+        location = self._text("conversations_file", "a path or a URL")
+        if location is not None and file_format(location) is None:
+            self.problems.append(
+                "conversations_file ends in neither .txt, .csv nor .jsonl, so its "
+                "format is not known: name it so (with .gz after it when it is packed)"
+            )
+        return location
+
+    def sql(self) -> SQLSettings | None:
+        if not self._all_or_none("conversations_sql_url", "conversations_sql_query"):
+            return None
+        url = self._text("conversations_sql_url", "SQLAlchemy's URL of the database")
+        query = self._text(
+            "conversations_sql_query", "a SELECT with a column conversation_id"
+        )
+        return None if url is None or query is None else SQLSettings(url, query)
+
+    def crm(self) -> CrmSettings | None:
+        if not self._all_or_none("crm_url", "crm_access_token", "crm_origins"):
+            return None
+        url = self.url("crm_url", "https://example.kommo.com")
+        token = self._text("crm_access_token", "a long-lived token of your integration")
+        if token is not None and not re.fullmatch(r"[!-~]+", token):
+            self.problems.append(
+                "crm_access_token has white space or what is no ASCII in it: copy the "
+                "token anew"
+            )
+        origins = self._config.get("crm_origins")
+        if (
+            not isinstance(origins, list)
+            or not origins
+            or not all(isinstance(origin, str) and origin for origin in origins)
+        ):
+            self.problems.append(
+                "crm_origins is not a list of texts: write the origins of your "
+                'channel\'s talks, such as ["amo.ext.12345678"]'
+            )
+            return None
+        return None if token is None else CrmSettings(url, token, frozenset(origins))
+
+    def shard(self) -> Shard:
+        given = self._config.get("shard")
+        if given is None:
+            return WHOLE
+        try:
+            return Shard.parse(given)
+        except ValueError:
+            self.problems.append(
+                "shard is no part of a whole: write which of how many, such as 2/8 "
+                "for the second of eight"
+            )
+            return WHOLE
+
+    def requests_per_second(self, shard: Shard) -> int:
+        together = self.integer(
+            "requests_per_second", DEFAULT_REQUESTS_PER_SECOND, at_least=0
+        )
+        if together == 0:
+            return 0
+        if shard.of > together:
+            self.notes.append(
+                f"shard is one of {shard.of}, and each makes up to 1 request per "
+                f"second: run at most {together} at once to keep to "
+                "requests_per_second"
+            )
+        return max(1, together // shard.of)
+
+    def url(self, name: str, example: str) -> str:
+        remedy = f"write a scheme and a host, such as {example}"
+        if name == "api_url" and self._config.get(name) is None:
+            return ""
+        text = self._text(name, f"a scheme and a host, such as {example}")
         if text is None:
             return ""
         try:
@@ -289,19 +479,19 @@ class _Parser:
             host, _ = url.hostname, url.port
             (host or "").encode("idna")
         except ValueError:
-            self.problems.append(f"api_url is not a URL: {remedy}")
+            self.problems.append(f"{name} is not a URL: {remedy}")
             return ""
         if url.scheme not in {"http", "https"} or "://" not in text:
-            self.problems.append(f"api_url has no https:// in front: {remedy}")
+            self.problems.append(f"{name} has no https:// in front: {remedy}")
         elif not host or re.search(r"[\s\x00-\x1f\x7f\\]", text):
-            self.problems.append(f"api_url has no usable host: {remedy}")
+            self.problems.append(f"{name} has no usable host: {remedy}")
         elif (
             url.path not in {"", "/"} or url.query or url.fragment or "@" in url.netloc
         ):
-            self.problems.append(f"api_url has more than a scheme and a host: {remedy}")
+            self.problems.append(f"{name} has more than a scheme and a host: {remedy}")
         elif url.scheme == "http" and not _is_loopback(host):
             self.problems.append(
-                "api_url is plain http, which sends messages unprotected: write "
+                f"{name} is plain http, which sends messages unprotected: write "
                 "https:// (http is for a server on this machine)"
             )
         return f"{url.scheme}://{url.netloc}"
@@ -332,6 +522,14 @@ class _Parser:
             )
             return default
         return given
+
+    def _all_or_none(self, *names: str) -> bool:
+        missing = [name for name in names if self._config.get(name) is None]
+        if missing and len(missing) < len(names):
+            self.problems.append(
+                f"{' and '.join(missing)} is missing: {', '.join(names)} go together"
+            )
+        return not missing
 
     def _text(self, name: str, what: str) -> str | None:
         given = self._config.get(name)

@@ -21,12 +21,15 @@ from singer_sdk.streams.rest import HTTPRequest, PageContext
 
 from tap_kommo_chats.bookmarks import Bookmarks, StatePace
 from tap_kommo_chats.client import ChatsAPIStream
+from tap_kommo_chats.conversation_streams import TalksStream
 from tap_kommo_chats.errors import (
     ConversationError,
     IncompleteRunError,
     RunError,
+    StopRequestedError,
     UnreachableError,
 )
+from tap_kommo_chats.ledger import Outcome
 from tap_kommo_chats.limiter import LimiterStoppedError, RequestLimiter
 from tap_kommo_chats.messages import SCHEMA, Record, read_row, to_record
 from tap_kommo_chats.pagination import (
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     import requests
     from singer_sdk.helpers.types import Context
 
+    from tap_kommo_chats.ledger import Entry
     from tap_kommo_chats.messages import Row
     from tap_kommo_chats.tap import TapKommoChats
 
@@ -76,6 +80,8 @@ class RunTally:
     Attributes:
         read: How many were read and have messages.
         empty: How many have none.
+        unchanged: How many were not asked for, because a source knew that nothing
+            happened in them.
         failed: The ids of those that could not be read.
         unreachable: How many of the last ones got no answer, in a row.
         rows_without_key: How many rows could not be delivered.
@@ -83,6 +89,7 @@ class RunTally:
 
     read: int = 0
     empty: int = 0
+    unchanged: int = 0
     failed: list[str] = field(default_factory=list)
     unreachable: int = 0
     rows_without_key: int = 0
@@ -91,7 +98,7 @@ class RunTally:
         """Sum it up in a line."""
         return (
             f"conversations read: {self.read}, empty: {self.empty}, "
-            f"failed: {len(self.failed)}"
+            f"unchanged: {self.unchanged}, failed: {len(self.failed)}"
         )
 
     def problems(self) -> list[str]:
@@ -133,6 +140,7 @@ class ChatHistoryStream(ChatsAPIStream):
             tap: The tap it belongs to, whose settings it reads when it runs.
         """
         super().__init__(tap=tap)
+        self.is_complete = False
         self._paginator = HistoryPaginator()
         self._tally = RunTally()
         self._pace = StatePace()
@@ -233,7 +241,10 @@ class ChatHistoryStream(ChatsAPIStream):
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
         start_ms = self.kommo_tap.initialized_at
+        ledger = self.kommo_tap.ledger
         bookmarks = Bookmarks(self.stream_state)
+        if note := bookmarks.take_shard(self.settings.shard):
+            self.logger.warning(note)
         newest_ms: dict[str, int] = {}
         self._tally = RunTally()
         # Before any worker is made, so that all share it.
@@ -261,26 +272,76 @@ class ChatHistoryStream(ChatsAPIStream):
                         self._tally.unreachable = 0
                         self._tally.read += newest > 0
                         self._tally.empty += newest == 0
+                        ledger.note(
+                            conversation_id,
+                            Outcome.READ if newest else Outcome.EMPTY,
+                            newest_ms=newest,
+                            read_ms=time.time_ns() // 1_000_000,
+                        )
                         self._write_state_when_due(bookmarks)
                     elif isinstance(event, Failure):
                         newest_ms.pop(event.conversation.conversation_id, None)
                         self._note_failure(event, bookmarks)
-            bookmarks.complete(start_ms, self.settings.conversation_ids)
+            listed = None if self.settings.crm else ledger.conversation_ids()
+            bookmarks.complete(start_ms, listed)
+            self.is_complete = True
+            talks = self.kommo_tap.streams.get(TalksStream.name)
+            if talks is None or not talks.selected:
+                self.complete_discovery()
+        except StopRequestedError:
+            self._stop_if_asked()
+        except RunError:
+            self._write_state()
+            raise
         finally:
             self.limiter.stop()
             events.close()
             self.logger.info("%s", str(self._tally).capitalize())
 
+    def complete_discovery(self) -> None:
+        """Note that what the CRM told was read, or is owed, and its talks written.
+
+        To be called when nothing of a complete run is left to be written.
+        """
+        if self.is_complete and self.settings.crm is not None:
+            start_ms = self.kommo_tap.initialized_at
+            Bookmarks(self.stream_state).note_discovery(start_ms)
+
     def _conversations(self, bookmarks: Bookmarks) -> Iterable[ToRead]:
-        settings = self.settings
-        read_all_again = self.replication_method == REPLICATION_FULL_TABLE
-        for conversation_id in settings.conversation_ids:
+        """Say which of the conversations there are have to be read."""
+        settings, ledger = self.settings, self.kommo_tap.ledger
+        again = self.replication_method == REPLICATION_FULL_TABLE
+        for entry in self.kommo_tap.survey(bookmarks, from_beginning=again):
+            if entry.outcome not in {None, Outcome.UNCHANGED}:
+                # It was asked for already in this run.
+                continue
+            conversation_id = entry.conversation_id
+            if not again and self._has_nothing_new(entry, bookmarks):
+                if entry.outcome is None:
+                    self._tally.unchanged += 1
+                    newest_ms = bookmarks.read_until_ms(conversation_id)
+                    ledger.note(conversation_id, Outcome.UNCHANGED, newest_ms=newest_ms)
+                continue
+            self._tally.unchanged -= entry.outcome is Outcome.UNCHANGED
+            ledger.note(conversation_id, Outcome.ASKED)
             cutoff_ms = bookmarks.cutoff_ms(conversation_id, settings.lookback_ms)
-            if cutoff_ms is None or read_all_again:
+            if cutoff_ms is None or again:
                 yield ToRead(conversation_id, settings.start_ms)
             else:
                 since_ms = max(cutoff_ms + 1, settings.start_ms or 0)
                 yield ToRead(conversation_id, since_ms)
+
+    def _has_nothing_new(self, entry: Entry, bookmarks: Bookmarks) -> bool:
+        if entry.last_activity_ms is None:
+            return False
+        margin_ms = self.settings.hint_margin_ms
+        return (
+            # Nothing of it is wanted.
+            entry.last_activity_ms < (self.settings.start_ms or 0) - margin_ms
+            or bookmarks.is_unchanged(
+                entry.conversation_id, entry.last_activity_ms, margin_ms
+            )
+        )
 
     def _to_records(self, rows: Iterable[Row], to_read: ToRead) -> Iterable[Record]:
         scope_id = self.settings.scope_id
@@ -315,6 +376,12 @@ class ChatHistoryStream(ChatsAPIStream):
         if isinstance(error, ConversationError):
             self.logger.error("%s", error)
             bookmarks.owe(conversation_id)
+            self.kommo_tap.ledger.note(
+                conversation_id,
+                Outcome.FAILED,
+                newest_ms=bookmarks.read_until_ms(conversation_id),
+                error=str(error),
+            )
             tally = self._tally
             tally.failed.append(conversation_id)
             tally.unreachable = (
@@ -329,7 +396,6 @@ class ChatHistoryStream(ChatsAPIStream):
                     f" the last: {error}"
                 )
         if isinstance(error, RunError):
-            self._write_state()
             raise error
 
     def _stop_if_asked(self) -> None:
@@ -358,7 +424,13 @@ class ChatHistoryStream(ChatsAPIStream):
                 ends non-zero after everything else was.
         """
         super().log_sync_costs()
-        if problems := self._tally.problems():
+        problems = self._tally.problems()
+        if flaws := self.kommo_tap.entries_with_flaw:
+            problems.append(
+                f"{flaws} entry(ies) of the lists of conversations are not as they "
+                "should be (see the lines above)"
+            )
+        if problems:
             msg = f"Not everything was delivered: {'; '.join(problems)}"
             raise IncompleteRunError(msg)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
@@ -16,15 +18,24 @@ from singer_sdk.helpers.capabilities import (
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from tap_kommo_chats.bookmarks import check_state
+from tap_kommo_chats.conversation_streams import ConversationsStream, TalksStream
+from tap_kommo_chats.conversations.crm import CrmSource, Window
+from tap_kommo_chats.conversations.survey import lists, survey
+from tap_kommo_chats.crm_client import CrmClient
+from tap_kommo_chats.errors import StopRequestedError
+from tap_kommo_chats.ledger import Ledger
 from tap_kommo_chats.settings import SETTINGS_SCHEMA, Settings, SettingsError
 from tap_kommo_chats.streams import ChatHistoryStream
 from tap_kommo_chats.writer import BufferedWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
+
+    from tap_kommo_chats.bookmarks import Bookmarks
+    from tap_kommo_chats.ledger import Entry
 
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""
@@ -54,7 +65,14 @@ class TapKommoChats(Tap):
     stop_signal: int | None = None
     """The signal that asked the run to stop, once one did."""
 
+    entries_with_flaw = 0
+    """How many entries of the lists of conversations are not as they should be."""
+
+    was_surveyed = False
+    """Whether the sources of conversations were gone through, or are being so."""
+
     _settings: Settings | None = None
+    _is_interruptible = False
 
     @property
     def settings(self) -> Settings:
@@ -77,16 +95,90 @@ class TapKommoChats(Tap):
         Raises:
             StateError: If it is another one.
         """
-        check_state(state, ChatHistoryStream.name)
+        others = (ConversationsStream.name, TalksStream.name)
+        check_state(state, ChatHistoryStream.name, others)
         super().load_state(state)
 
     def discover_streams(self) -> Sequence[Stream]:
         """Make the tap's streams.
 
         Returns:
-            The one stream there is.
+            The messages, the conversations, and the talks where there is a CRM.
         """
-        return [ChatHistoryStream(self)]
+        streams: list[Stream] = [self.chat_history, ConversationsStream(self)]
+        if self.config.get("crm_url"):
+            streams.append(TalksStream(self))
+        return streams
+
+    @cached_property
+    def chat_history(self) -> ChatHistoryStream:
+        """The stream that reads; the others tell of what it met."""
+        return ChatHistoryStream(self)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What the run knows of each conversation."""
+        return Ledger()
+
+    def survey(self, bookmarks: Bookmarks, *, from_beginning: bool) -> Iterator[Entry]:
+        """Go through the sources of conversations.
+
+        Args:
+            bookmarks: Say up to when the CRM was searched, and who is owed.
+            from_beginning: Whether the CRM is to be searched as if it never was.
+
+        Yields:
+            What is known of each conversation; once more when more becomes known.
+
+        Raises:
+            RunError: If a source cannot be used.
+        """
+        self.was_surveyed = True
+        settings = self.settings
+        crm = None
+        if settings.crm is not None:
+            until_ms = None if from_beginning else bookmarks.discovered_until_ms
+            client = CrmClient(
+                settings.crm.url,
+                settings.crm.access_token,
+                user_agent=self.chat_history.user_agent,
+                request_timeout=settings.request_timeout,
+                requests_per_second=settings.requests_per_second,
+            )
+            window = Window(
+                settings.start_ms
+                if until_ms is None
+                else until_ms - settings.hint_margin_ms,
+                self.initialized_at,
+                is_first=until_ms is None,
+            )
+            crm = CrmSource(client, self.ledger, settings.crm.origins, window)
+        return survey(
+            settings.shard,
+            self.ledger,
+            lists(settings, bookmarks.owed_ids, self._report_entry),
+            crm,
+            interruptible=self._interruptible,
+        )
+
+    def _report_entry(self, line: str) -> None:
+        self.entries_with_flaw += 1
+        self.logger.error("%s", line)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let a signal break into what waits in the block, such as for an answer.
+
+        Raises:
+            StopRequestedError: If a signal asks to stop.
+        """
+        self._is_interruptible = True
+        try:
+            if self.stop_signal is not None:
+                raise StopRequestedError
+            yield
+        finally:
+            self._is_interruptible = False
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the SDK's)
         """Ask the run to stop, and see to it that it does.
@@ -102,6 +194,8 @@ class TapKommoChats(Tap):
         timer = threading.Timer(_STOPPING_SECONDS, os._exit, [128 + signum])
         timer.daemon = True
         timer.start()
+        if self._is_interruptible:
+            raise StopRequestedError
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings before anything is asked of Kommo.

@@ -37,7 +37,15 @@ class Output:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [m["record"] for m in self.messages if m["type"] == "RECORD"]
+        """The messages' records."""
+        return self.records_of("chat_history")
+
+    def records_of(self, stream: str) -> list[dict[str, Any]]:
+        return [
+            m["record"]
+            for m in self.messages
+            if m["type"] == "RECORD" and m["stream"] == stream
+        ]
 
     @property
     def state(self) -> dict[str, Any]:

@@ -49,7 +49,11 @@ def serve(sandbox: Sandbox, **conversations: list[Any]) -> None:
 def strict(output: Output) -> list[dict[str, Any]]:
     """Read the records with a parser that takes no liberties."""
     lines = [msgspec.json.decode(line.encode()) for line in output.lines]
-    return [line["record"] for line in lines if line["type"] == "RECORD"]
+    return [
+        line["record"]
+        for line in lines
+        if line["type"] == "RECORD" and line["stream"] == "chat_history"
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,8 @@ def test_a_wheels_metadata_names_every_python_from_3_10_to_3_14() -> None:
 def test_discovery_needs_no_settings() -> None:
     done = tap("--discover")
 
-    (stream,) = json.loads(done.stdout)["streams"]
+    stream, conversations = json.loads(done.stdout)["streams"]
+    assert conversations["tap_stream_id"] == "conversations"
     assert stream["tap_stream_id"] == "chat_history"
     assert stream["key_properties"] == ["conversation_id", "message_id"]
     assert stream["replication_key"] == "sent_at"
@@ -70,7 +71,7 @@ def test_a_test_run_reads_one_record(seeded_sandbox: Sandbox, tmp_path: Path) ->
     done = tap("--test", config=config_for(seeded_sandbox), folder=tmp_path)
 
     assert done.returncode == 0
-    assert done.stdout.count('"type":"RECORD"') == 1
+    assert done.stdout.count('"type":"RECORD","stream":"chat_history"') == 1
 
 
 def test_a_run_with_the_discovered_catalog_reads_everything(
@@ -89,7 +90,7 @@ def test_a_run_with_the_discovered_catalog_reads_everything(
     store = seeded_sandbox.store
     total = sum(store.size(id_) for id_ in store.conversation_ids())
     assert done.returncode == 0
-    assert done.stdout.count('"type":"RECORD"') == total
+    assert done.stdout.count('"type":"RECORD","stream":"chat_history"') == total
 
 
 @pytest.mark.parametrize("arguments", [(), ("--test",)], ids=["run", "test"])
@@ -134,4 +135,4 @@ def test_settings_may_come_from_the_environment(
     done = tap("--config", "ENV", "--test")
 
     assert done.returncode == 0
-    assert done.stdout.count('"type":"RECORD"') == 1
+    assert done.stdout.count('"type":"RECORD","stream":"chat_history"') == 1

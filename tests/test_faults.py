@@ -146,7 +146,7 @@ def test_ten_broken_conversations_do_not_stop_the_others(
         told = f"Conversation {conversation_id}: Kommo answered 502"
         lines = [line for line in failed.log.splitlines() if told in line]
         assert sum("given up after 6 attempt(s)" in line for line in lines) == 1
-    assert "Conversations read: 990, empty: 0, failed: 10" in failed.log
+    assert "Conversations read: 990, empty: 0, unchanged: 0, failed: 10" in failed.log
     assert_private(thousand, failed.log, str(failed.error))
 
     # The next run, with nothing broken, reads the ten and what is new.

@@ -477,7 +477,7 @@ class Runs(RuleBasedStateMachine):
         for line in messages:
             if line["type"] == "STATE":
                 self.state = line["value"]
-            elif line["type"] == "RECORD":
+            elif line["type"] == "RECORD" and line["stream"] == "chat_history":
                 record = line["record"]
                 key = (record["conversation_id"], record["message_id"])
                 self.loaded[key] = record["message"]["text"]

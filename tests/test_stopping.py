@@ -204,13 +204,21 @@ def test_a_run_killed_at_any_moment_and_resumed_misses_nothing(
         os.kill(tap.pid, signal.SIGKILL)
         lines += rest_of(tap.stdout)
         tap.wait()
-        loaded |= {line["record"]["message_id"] for line in lines if "record" in line}
+        loaded |= {
+            line["record"]["message_id"]
+            for line in lines
+            if line["type"] == "RECORD" and line["stream"] == "chat_history"
+        }
         state = last_state(lines) or state
     tap = start(config, tmp_path, state)
     lines = rest_of(tap.stdout)
 
     assert tap.wait() == 0
-    loaded |= {line["record"]["message_id"] for line in lines if "record" in line}
+    loaded |= {
+        line["record"]["message_id"]
+        for line in lines
+        if line["type"] == "RECORD" and line["stream"] == "chat_history"
+    }
     assert loaded == {
         f"c{conversation}-{number}"
         for conversation in range(conversations)

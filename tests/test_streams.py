@@ -372,7 +372,7 @@ def test_flattening_keeps_what_the_schema_does_not_know(sandbox: Sandbox) -> Non
 
     output = run(config)
 
-    (schema,) = (m["schema"] for m in output.messages if m["type"] == "SCHEMA")
+    schema = next(m["schema"] for m in output.messages if m["type"] == "SCHEMA")
     (record,) = output.records
     assert "extra" in schema["properties"]
     assert json.loads(record["extra"]) == {"tag": {"colour": "red"}}

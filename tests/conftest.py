@@ -10,6 +10,7 @@ from hypothesis import settings
 from sandbox.conversations import ConversationStore
 from sandbox.seed import seeded_store
 from sandbox.server import Sandbox
+from tests.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; each test makes a database of its own."""
+    with PostgresServer() as server:
+        yield server
 
 
 @pytest.fixture

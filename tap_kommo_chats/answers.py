@@ -63,7 +63,7 @@ def decode_history(response: requests.Response, conversation_id: str) -> History
         return History([], mended=False)
     where = f"Conversation {conversation_id}: "
     try:
-        body, mended = _decode(response.content)
+        body, mended = decode_json(response.content)
     except RecursionError:
         msg = f"{where}the answer is nested too deep to be read: tell Kommo's support"
         raise ConversationError(msg) from None
@@ -83,7 +83,20 @@ def decode_history(response: requests.Response, conversation_id: str) -> History
     return History(rows, mended)
 
 
-def _decode(content: bytes) -> tuple[Any, bool]:
+def decode_json(content: bytes) -> tuple[Any, bool]:
+    """Decode JSON, leniently where no value is lost by it.
+
+    Args:
+        content: The bytes.
+
+    Returns:
+        The value, its numbers with a point as `Decimal`; and whether halves of
+        surrogate pairs were replaced by U+FFFD.
+
+    Raises:
+        ValueError: If it is not JSON.
+        RecursionError: If it is nested too deep.
+    """
     try:
         return _DECODER.decode(content), False
     except ValueError:

@@ -15,6 +15,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from tap_kommo_chats import talks
 from tap_kommo_chats.bookmarks import Bookmarks
 from tap_kommo_chats.conversations import CRM
+from tap_kommo_chats.errors import StopRequestedError
 from tap_kommo_chats.ledger import Outcome
 from tap_kommo_chats.messages import format_instant
 
@@ -130,8 +131,11 @@ class _TellingStream(Stream):
         tap = self.kommo_tap
         if not tap.was_surveyed:
             bookmarks = Bookmarks(tap.chat_history.stream_state)
-            for _ in tap.survey(bookmarks, from_beginning=False):
-                pass
+            try:
+                for _ in tap.survey(bookmarks, from_beginning=False):
+                    pass
+            except StopRequestedError:
+                tap.chat_history.stop_if_asked()
 
     def _write_starting_replication_value(self, context: Context | None) -> None:
         pass
@@ -163,6 +167,7 @@ class ConversationsStream(_TellingStream):
         """
         self._survey()
         for entry in self.kommo_tap.ledger.entries():
+            self.kommo_tap.chat_history.stop_if_asked()
             known = list(self.kommo_tap.ledger.talks_of(entry.conversation_id))
             # With a CRM, a row without its talks would overwrite one that has them
             # and tell nothing new.
@@ -214,6 +219,7 @@ class TalksStream(_TellingStream):
         self._survey()
         tap = self.kommo_tap
         for talk in tap.ledger.talks():
+            tap.chat_history.stop_if_asked()
             if tap.settings.shard.holds(talk.chat_id or ""):
                 yield talks.to_record(talk, tap.settings.scope_id)
         # Only now, so that a run that is cut short sees its talks again.

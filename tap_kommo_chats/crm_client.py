@@ -12,11 +12,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import backoff
-import msgspec
 import requests
 from singer_sdk.exceptions import RetriableAPIError
 
 from tap_kommo_chats.answers import (
+    decode_json,
     is_too_many,
     retry_after_seconds,
     unreachable,
@@ -133,7 +133,7 @@ class CrmClient:
         if response.status_code == HTTPStatus.NO_CONTENT:
             return None
         try:
-            body = msgspec.json.decode(response.content)
+            body, _ = decode_json(response.content)
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tap_kommo_chats.conversations import Conversation
 
 _ROWS_AT_ONCE = 1000
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 _TABLES = """
 CREATE TABLE conversations (
@@ -207,7 +210,7 @@ class Ledger:
                 talk.talk_id,
                 talk.chat_id,
                 talk.updated_ms,
-                msgspec.json.encode(talk.value),
+                _ENCODER.encode(talk.value),
             ),
         )
 
@@ -267,6 +270,6 @@ class Ledger:
 
 def _talks(rows: Iterable[tuple[bytes]]) -> Iterator[Talk]:
     for (value,) in rows:
-        talk = read_talk(msgspec.json.decode(value))
+        talk = read_talk(_DECODER.decode(value))
         if talk is not None:
             yield talk

@@ -257,7 +257,7 @@ class ChatHistoryStream(ChatsAPIStream):
         try:
             with metrics.http_request_counter(self.name, self.path) as requests_made:
                 for event in events:
-                    self._stop_if_asked()
+                    self.stop_if_asked()
                     if isinstance(event, Quiet):
                         flush_output()
                     if isinstance(event, Part):
@@ -289,7 +289,7 @@ class ChatHistoryStream(ChatsAPIStream):
             if talks is None or not talks.selected:
                 self.complete_discovery()
         except StopRequestedError:
-            self._stop_if_asked()
+            self.stop_if_asked()
         except RunError:
             self._write_state()
             raise
@@ -363,7 +363,7 @@ class ChatHistoryStream(ChatsAPIStream):
                 or row.sent_ms <= 0
             ):
                 yield to_record(row, scope_id, to_read.conversation_id)
-                self._stop_if_asked()
+                self.stop_if_asked()
 
     def _note_failure(self, failure: Failure[ToRead], bookmarks: Bookmarks) -> None:
         """Let one conversation's failure be its own, unless it is everyone's."""
@@ -398,7 +398,12 @@ class ChatHistoryStream(ChatsAPIStream):
         if isinstance(error, RunError):
             raise error
 
-    def _stop_if_asked(self) -> None:
+    def stop_if_asked(self) -> None:
+        """End the run if a signal asked to, with what is done in the state.
+
+        Raises:
+            SystemExit: If one did; its code is the signal's.
+        """
         signal_number = self.kommo_tap.stop_signal
         if signal_number is not None:
             self._write_state()

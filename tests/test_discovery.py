@@ -226,6 +226,35 @@ def test_the_first_run_asks_for_events_from_the_start_date_on(account: Account) 
     assert asked["filter[created_at][from]"] == ["1704067200"]
 
 
+def test_an_event_counts_though_its_talk_looks_unchanged(account: Account) -> None:
+    account.talk(1, "a")
+    account.now += 10 * DAY
+    first = account.run()
+    account.now += 10 * DAY
+    new = account.message("a")
+    account.event(talk_id=1)
+
+    assert names(account.run(first.state)) == [new]
+
+
+def test_an_event_counts_though_the_list_of_talks_says_otherwise(
+    account: Account,
+) -> None:
+    account.talk(1, "a")
+    account.now += 10 * DAY
+    with account.clock():
+        first = run(config_for(account.sandbox, ["a"]))
+    account.now += 10 * DAY
+    new = account.message("a")
+    account.event(talk_id=1)
+
+    output = account.run(first.state)
+
+    assert names(output) == [new]
+    (row,) = output.records_of("conversations")
+    assert row["outcome"] == "read"
+
+
 def test_an_event_that_shows_up_late_is_found(account: Account) -> None:
     account.talk(1, "a")
     account.message("a")
@@ -327,6 +356,7 @@ def test_the_beginning_of_a_talk_counts_as_an_event(account: Account) -> None:
     account.event(type="talk_created", talk_id=1)
 
     assert names(account.run(first.state)) == [new]
+    assert account.crm_requests("/api/v4/talks/1")
 
 
 def test_an_id_may_be_text(account: Account) -> None:
@@ -695,6 +725,8 @@ def test_talks_alone_can_be_selected(account: Account) -> None:
 
     assert [row["talk_id"] for row in collected[0].records_of("talks")] == [1]
     assert account.asked() == []
+    # What was found was not read, so it has to be found again.
+    assert "discovered_until" not in str(collected[0].state)
 
 
 class Discovery(RuleBasedStateMachine):

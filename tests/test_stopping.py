@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from sandbox.crm import OWN_ORIGIN
 from tests.support import config_for
 
 if TYPE_CHECKING:
@@ -224,3 +225,38 @@ def test_a_run_killed_at_any_moment_and_resumed_misses_nothing(
         for conversation in range(conversations)
         for number in range(messages)
     }
+
+
+def test_a_signal_breaks_into_waiting_for_the_crm(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(sandbox, 3, 1)
+    for number in range(3):
+        sandbox.crm.add_talk(number + 1, f"c{number}", created_at=OLD, updated_at=OLD)
+        sandbox.crm.add_event(OLD, talk_id=number + 1)
+    sandbox.crm.max_limit = 1
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def hang(target: str) -> None:
+        if "events" in target and "page=3" in target:
+            waiting.set()
+            go_on.wait(timeout=60)
+
+    sandbox.before_crm_page = hang
+    config = config_for(sandbox, ["c0"]) | {
+        "crm_url": sandbox.url,
+        "crm_access_token": sandbox.crm_token,
+        "crm_origins": [OWN_ORIGIN],
+    }
+    tap = start(config, tmp_path)
+    try:
+        assert waiting.wait(timeout=30)
+        stopped = time.monotonic()
+        tap.send_signal(signal.SIGTERM)
+        lines = rest_of(tap.stdout)
+
+        assert tap.wait() == 128 + signal.SIGTERM
+        assert time.monotonic() - stopped < AT_MOST
+        assert last_state(lines)
+    finally:
+        go_on.set()

@@ -431,14 +431,20 @@ class _Parser:
         if (
             not isinstance(origins, list)
             or not origins
-            or not all(isinstance(origin, str) and origin for origin in origins)
+            or not all(isinstance(origin, str) and origin.strip() for origin in origins)
         ):
             self.problems.append(
                 "crm_origins is not a list of texts: write the origins of your "
                 'channel\'s talks, such as ["amo.ext.12345678"]'
             )
             return None
-        return None if token is None else CrmSettings(url, token, frozenset(origins))
+        return (
+            None
+            if token is None
+            else CrmSettings(
+                url, token, frozenset(origin.strip() for origin in origins)
+            )
+        )
 
     def shard(self) -> Shard:
         given = self._config.get("shard")

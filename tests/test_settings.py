@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tap_kommo_chats.settings import SETTINGS_SCHEMA, Settings, SettingsError
+from tap_kommo_chats.sharding import WHOLE, Shard
 
 CHANNEL = "f62a0162-46a7-430e-b06c-0ef798d76a21"
 ACCOUNT = "52fd2a28-d2eb-4bd8-b862-a67934927b38"
@@ -14,6 +15,17 @@ GOOD: dict[str, Any] = {
     "channel_secret": "not-a-real-secret",
     "scope_id": f"{CHANNEL}_{ACCOUNT}",
     "conversation_ids": ["30477717-9f3c-4d3f-8101-60327e14dc48"],
+}
+NO_LIST: dict[str, Any] = {k: v for k, v in GOOD.items() if k != "conversation_ids"}
+FILE: dict[str, Any] = {"conversations_file": "list.csv"}
+SQL: dict[str, Any] = {
+    "conversations_sql_url": "postgresql://user:hush-hush@127.0.0.1/chats",
+    "conversations_sql_query": "SELECT id AS conversation_id FROM chats",
+}
+CRM: dict[str, Any] = {
+    "crm_url": "https://example.kommo.com",
+    "crm_access_token": "hush-hush",
+    "crm_origins": ["amo.ext.12345678"],
 }
 
 
@@ -218,3 +230,252 @@ def test_settings_do_not_show_their_secret() -> None:
 def test_every_setting_has_a_title_and_a_description() -> None:
     for name, setting in SETTINGS_SCHEMA["properties"].items():
         assert setting.get("description"), name
+
+
+@pytest.mark.parametrize("source", [FILE, SQL, CRM], ids=["file", "sql", "crm"])
+@pytest.mark.parametrize(
+    "ids", [{}, {"conversation_ids": None}, {"conversation_ids": []}]
+)
+def test_any_source_is_enough(source: dict[str, Any], ids: dict[str, Any]) -> None:
+    settings = Settings.parse({**NO_LIST, **ids, **source})
+
+    assert settings.conversation_ids == ()
+    assert settings.notes == ()
+
+
+def test_sources_add_up() -> None:
+    settings = Settings.parse({**GOOD, **FILE, **SQL, **CRM})
+
+    assert settings.conversation_ids == tuple(GOOD["conversation_ids"])
+    assert settings.conversations_file == "list.csv"
+    assert settings.sql is not None
+    assert settings.sql.url == SQL["conversations_sql_url"]
+    assert settings.sql.query == SQL["conversations_sql_query"]
+    assert settings.crm is not None
+    assert settings.crm.url == "https://example.kommo.com"
+    assert settings.crm.access_token == "hush-hush"  # noqa: S105 (made up)
+    assert settings.crm.origins == {"amo.ext.12345678"}
+
+
+def test_a_source_that_is_not_given_is_none() -> None:
+    settings = Settings.parse(GOOD)
+
+    assert settings.conversations_file is None
+    assert settings.sql is None
+    assert settings.crm is None
+    assert settings.shard == WHOLE
+
+
+def test_no_source_at_all_is_refused_with_all_there_are() -> None:
+    problem = problem_with(conversation_ids=None)
+
+    for name in ("conversations_file", "conversations_sql_url", "crm_url"):
+        assert name in problem
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("list", "ends in neither .txt, .csv nor .jsonl"),
+        ("list.json", "ends in neither .txt, .csv nor .jsonl"),
+        ("list.xlsx", "name it so (with .gz after it when it is packed)"),
+        ("list.csv.zip", "name it so (with .gz after it when it is packed)"),
+        ("", "is empty: write a path or a URL"),
+        ("  ", "is empty: write a path or a URL"),
+        (7, "is a number, not text: write a path or a URL"),
+        (["list.csv"], "is a list, not text: write a path or a URL"),
+    ],
+)
+def test_a_file_of_no_known_format_is_refused(location: object, said: str) -> None:
+    problem = problem_with(conversations_file=location)
+
+    assert problem.startswith("conversations_file ")
+    assert said in problem
+
+
+@pytest.mark.parametrize("location", ["list.txt", "s3://lists/list.jsonl.gz"])
+def test_a_file_is_named_by_path_or_url(location: str) -> None:
+    settings = Settings.parse({**GOOD, "conversations_file": location})
+
+    assert settings.conversations_file == location
+
+
+def test_the_url_of_a_file_is_not_shown() -> None:
+    problem = problem_with(conversations_file="https://example.com/l?key=hush-hush")
+
+    assert "hush" not in problem
+
+
+@pytest.mark.parametrize(
+    "given", [names for whole in (SQL, CRM) for names in ([n] for n in whole)]
+)
+def test_a_part_of_what_goes_together_is_refused(given: list[str]) -> None:
+    together = SQL if given[0] in SQL else CRM
+    missing = [name for name in together if name not in given]
+
+    problem = problem_with(**{name: together[name] for name in given})
+
+    assert problem.startswith(f"{' and '.join(missing)} is missing: ")
+    assert problem.endswith(f"{', '.join(together)} go together")
+
+
+@pytest.mark.parametrize("missing", CRM)
+def test_one_setting_that_is_missing_of_three_is_named(missing: str) -> None:
+    problem = problem_with(**{n: v for n, v in CRM.items() if n != missing})
+
+    assert problem.startswith(f"{missing} is missing: ")
+
+
+@pytest.mark.parametrize("name", SQL)
+@pytest.mark.parametrize("bad", ["", " ", 12345678, ["hush-hush"], {"a": "hush-hush"}])
+def test_a_database_that_is_no_text_is_refused_without_being_shown(
+    name: str, bad: object
+) -> None:
+    problem = problem_with(**{**SQL, name: bad})
+
+    assert problem.startswith(f"{name} ")
+    assert ": write " in problem
+    assert "12345678" not in problem
+    assert "hush" not in problem
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("", "is empty: write a long-lived token"),
+        (" ", "is empty: write a long-lived token"),
+        (12345678, "is a number, not text: write a long-lived token"),
+        (["hush-hush"], "is a list, not text: write a long-lived token"),
+        ("hush-hush\n", "has white space or what is no ASCII in it: copy the token"),
+        (" hush-hush", "has white space or what is no ASCII in it: copy the token"),
+        ("Bearer hush-hush", "has white space or what is no ASCII in it: copy the tok"),
+        ("hush-hush\u2026", "has white space or what is no ASCII in it: copy the toke"),
+        ("hush-hush\r\nX: y", "has white space or what is no ASCII in it: copy the "),
+    ],
+)
+def test_a_token_that_fits_no_header_is_refused_without_being_shown(
+    token: object, said: str
+) -> None:
+    problem = problem_with(**{**CRM, "crm_access_token": token})
+
+    assert problem.startswith(f"crm_access_token {said}")
+    assert "12345678" not in problem
+    assert "hush" not in problem
+
+
+@pytest.mark.parametrize(
+    ("crm_url", "said"),
+    [
+        ("example.kommo.com", "no https://"),
+        ("https://", "no usable host"),
+        ("https://example..kommo.com", "not a URL"),
+        ("https://example.kommo.com/api/v4", "more than a scheme and a host"),
+        ("https://user@example.kommo.com", "more than a scheme and a host"),
+        ("http://example.kommo.com", "plain http"),
+        ("", "empty"),
+        (7, "a number"),
+    ],
+)
+def test_a_crm_url_that_cannot_be_used_is_refused(crm_url: object, said: str) -> None:
+    problem = problem_with(**{**CRM, "crm_url": crm_url})
+
+    assert problem.startswith("crm_url ")
+    assert said in problem
+    assert "https://example.kommo.com" in problem or "write https://" in problem
+
+
+def test_a_crm_url_has_no_slash_at_its_end() -> None:
+    settings = Settings.parse({**GOOD, **CRM, "crm_url": "https://a.kommo.com/"})
+
+    assert settings.crm is not None
+    assert settings.crm.url == "https://a.kommo.com"
+
+
+@pytest.mark.parametrize(
+    "origins", [[], "amo.ext.1", {"amo.ext.1": 1}, 7, [""], ["amo.ext.1", None], [7]]
+)
+def test_origins_that_are_no_texts_are_refused(origins: object) -> None:
+    problem = problem_with(**{**CRM, "crm_origins": origins})
+
+    assert problem.startswith("crm_origins is not a list of texts: write the origins")
+    assert '["amo.ext.12345678"]' in problem
+
+
+def test_each_problem_of_the_crm_has_a_line() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.parse(
+            {**NO_LIST, "crm_url": "x", "crm_access_token": "a b", "crm_origins": []}
+        )
+
+    named = [problem.split()[0] for problem in raised.value.problems]
+    assert named == ["crm_url", "crm_access_token", "crm_origins"]
+
+
+@pytest.mark.parametrize("shard", ["", "2", "0/8", "9/8", "2 of 8", 2, 0.25, [2, 8]])
+def test_a_shard_that_is_none_is_refused(shard: object) -> None:
+    problem = problem_with(shard=shard)
+
+    assert problem.startswith("shard is no part of a whole: write which of how many")
+    assert "such as 2/8" in problem
+
+
+@pytest.mark.parametrize(
+    ("shard", "together", "own"),
+    [
+        ("1/1", 7, 7),
+        ("1/2", 7, 3),
+        ("7/7", 7, 1),
+        ("2/8", 7, 1),
+        ("2/8", 80, 10),
+        ("2/8", 0, 0),
+    ],
+)
+def test_a_shard_takes_its_share_of_the_requests(
+    shard: str, together: int, own: int
+) -> None:
+    config = {**GOOD, "shard": shard, "requests_per_second": together}
+
+    settings = Settings.parse(config)
+
+    assert settings.shard == Shard.parse(shard)
+    assert settings.requests_per_second == own
+
+
+def test_more_shards_than_requests_get_a_warning() -> None:
+    (note,) = Settings.parse({**GOOD, "shard": "2/8"}).notes
+
+    assert note.startswith("shard is one of 8, and each makes up to 1 request per sec")
+    assert "run at most 7 at once" in note
+
+
+@pytest.mark.parametrize(
+    "more", [{"shard": "7/7"}, {"shard": "1/9", "requests_per_second": 0}]
+)
+def test_shards_that_keep_to_the_limit_get_no_warning(more: dict[str, Any]) -> None:
+    assert Settings.parse({**GOOD, **more}).notes == ()
+
+
+def test_what_is_secret_is_so_in_the_schema_too() -> None:
+    secret = {
+        name for name, of in SETTINGS_SCHEMA["properties"].items() if of.get("secret")
+    }
+
+    assert secret == {"channel_secret", "conversations_sql_url", "crm_access_token"}
+
+
+def test_no_secret_of_a_source_is_shown() -> None:
+    settings = Settings.parse({**GOOD, **SQL, **CRM})
+
+    assert "hush" not in f"{settings!r}{settings.sql!r}{settings.crm!r}"
+    assert "hush" not in f"{settings}{settings.sql}{settings.crm}"
+
+
+@pytest.mark.parametrize(
+    ("days", "margin_ms"), [(0, 3_600_000), (1, 86_400_000), (3, 259_200_000)]
+)
+def test_a_source_may_be_late_by_the_lookback_but_an_hour_at_least(
+    days: int, margin_ms: int
+) -> None:
+    settings = Settings.parse({**GOOD, "lookback_days": days})
+
+    assert settings.hint_margin_ms == margin_ms

@@ -99,6 +99,9 @@ def _milliseconds(value: object) -> int:
             return _milliseconds(Decimal(text))
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
             return _milliseconds(date.fromisoformat(text))
+        if not re.match(r"\d{4}-\d\d-\d\d[T ]", text, re.ASCII):
+            msg = "not a date and a time"
+            raise ValueError(msg)
         # The SDK teaches Python 3.10 to read a trailing Z.
         return _milliseconds(datetime.fromisoformat(text))
     if isinstance(value, datetime):
@@ -110,7 +113,7 @@ def _milliseconds(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         msg = "not a time"
         raise ValueError(msg)  # noqa: TRY004 (one error for whatever is no time)
-    if not math.isfinite(value):
+    if not isinstance(value, int) and not math.isfinite(value):
         msg = "not a time"
         raise ValueError(msg)
     return int(value * 1000) if value < _SECONDS_BELOW else int(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TextIO, cast
@@ -71,9 +72,13 @@ def file_format(location: str) -> str | None:
     Returns:
         `.txt`, `.csv` or `.jsonl`; None when it is another.
     """
-    path = urlsplit(location).path if "://" in location else location
-    name = PurePosixPath(path.lower().replace("\\", "/").removesuffix(".gz"))
+    name = PurePosixPath(_path(location).replace("\\", "/").removesuffix(".gz"))
     return name.suffix if name.suffix in _READERS else None
+
+
+def _path(location: str) -> str:
+    path = urlsplit(location).path if "://" in location else location
+    return path.lower()
 
 
 @contextmanager
@@ -85,7 +90,7 @@ def _opened(location: str) -> Iterator[TextIO]:
         with fsspec.open(
             location,
             "rt",
-            compression="infer",
+            compression="gzip" if _path(location).endswith(".gz") else None,
             encoding="utf-8-sig",
             # A name that is not UTF-8 is one bad line, and not the end of the file.
             errors="surrogateescape",
@@ -106,7 +111,8 @@ def _opened(location: str) -> Iterator[TextIO]:
     except Exception as error:  # noqa: BLE001 (see below)
         # Each of the places fsspec reaches has errors of its own. Their text is left
         # out, because it may quote a signed URL.
-        reason = getattr(error, "strerror", None) or type(error).__name__
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if type(number) is int else type(error).__name__
         msg = (
             f"conversations_file cannot be read ({reason}): check the setting, that "
             "the file is there and whole, and that this user may read it"
@@ -121,7 +127,7 @@ def _texts(file: TextIO) -> Iterator[tuple[int, Mapping[str, object] | None]]:
 
 
 def _rows(file: TextIO) -> Iterator[tuple[int, Mapping[str, object] | None]]:
-    rows = csv.DictReader(file)
+    rows = csv.DictReader(file, strict=True)
     if ID_COLUMN not in (rows.fieldnames or ()):
         msg = (
             f"conversations_file has no column {ID_COLUMN}: name the columns in its "
@@ -131,8 +137,14 @@ def _rows(file: TextIO) -> Iterator[tuple[int, Mapping[str, object] | None]]:
     while True:
         try:
             row = next(rows, None)
-        except csv.Error:
-            yield rows.line_num, None
+        except csv.Error as error:
+            if "end of data" in str(error):
+                msg = (
+                    "conversations_file has a quotation mark that is never closed, so "
+                    "that the lines after it cannot be told apart: mend the file"
+                )
+                raise RunError(msg) from None
+            yield rows.reader.line_num, None
             continue
         if row is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.conversations import SQL, Conversation
@@ -61,9 +62,9 @@ class SQLSource:
             RunError: If the database cannot be asked, or breaks off.
         """
         # Imported only by those who list conversations in a database.
+        engine = self._engine()
         from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-        engine = self._engine()
         try:
             with engine.connect() as connection:
                 yield from self._rows(connection)
@@ -91,18 +92,18 @@ class SQLSource:
         if statement := _READ_ONLY.get(connection.dialect.name):
             connection.exec_driver_sql(statement)
         # Not `text`, to which the colon of a time in the query would be a parameter.
-        rows = connection.exec_driver_sql(self._query)
-        if not rows.returns_rows or ID_COLUMN not in rows.keys():  # noqa: SIM118 (a method of SQLAlchemy's)
-            msg = (
-                f"conversations_sql_query gives no column {ID_COLUMN}: name the "
-                f"column with the ids AS {ID_COLUMN}"
-            )
-            raise RunError(msg)
-        for number, row in enumerate(rows.mappings(), start=1):
-            entry = {str(name): value for name, value in row.items()}
-            where = f"Row {number} of conversations_sql_query"
-            if conversation := read_entry(entry, SQL, where, self._report):
-                yield conversation
+        with connection.exec_driver_sql(self._query) as rows:
+            if not rows.returns_rows or ID_COLUMN not in rows.keys():  # noqa: SIM118 (a method of SQLAlchemy's)
+                msg = (
+                    f"conversations_sql_query gives no column {ID_COLUMN}: name the "
+                    f"column with the ids AS {ID_COLUMN}"
+                )
+                raise RunError(msg)
+            for number, row in enumerate(rows.mappings(), start=1):
+                entry = {str(name): value for name, value in row.items()}
+                where = f"Row {number} of conversations_sql_query"
+                if conversation := read_entry(entry, SQL, where, self._report):
+                    yield conversation
 
     def _engine(self) -> sqlalchemy.Engine:
         try:
@@ -124,6 +125,13 @@ class SQLSource:
             )
             raise RunError(msg) from None
         url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+        if _is_missing_file(url):
+            # SQLite would make an empty one.
+            msg = (
+                f"conversations_sql_url names a file that is not there ({url.database})"
+                ": check the path (sqlite:////with/four/slashes is an absolute one)"
+            )
+            raise RunError(msg)
         try:
             return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
         except (ImportError, NoSuchModuleError) as error:
@@ -134,6 +142,12 @@ class SQLSource:
                 else f"install it beside the tap ({error})"
             )
             msg = f"conversations_sql_url needs a driver for {kind}: {remedy}"
+            raise RunError(msg) from None
+        except (ArgumentError, ValueError, TypeError):
+            msg = (
+                "conversations_sql_url has a parameter that its driver does not take: "
+                "check what follows the question mark"
+            )
             raise RunError(msg) from None
 
     def _what_it_said(self, error: Exception) -> str:
@@ -147,3 +161,14 @@ class SQLSource:
             if secret:
                 said = said.replace(secret, "...")
         return f"{type(cause).__name__}: {said[:_SAID_AT_MOST]}"
+
+
+def _is_missing_file(url: sqlalchemy.URL) -> bool:
+    """Tell whether a URL names a SQLite file that does not exist."""
+    return (
+        url.get_backend_name() == "sqlite"
+        and url.database is not None
+        and url.database not in {"", ":memory:"}
+        and not url.database.startswith("file:")
+        and not Path(url.database).exists()
+    )

@@ -27,7 +27,7 @@ from tap_kommo_chats.limiter import RequestLimiter
 from tap_kommo_chats.transport import new_session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ATTEMPTS = 6
 """How often a page is asked for before discovery has failed."""
@@ -80,6 +80,8 @@ class CrmClient:
         self._attempts = 0
         self._answered = False
         self.requests_made = 0
+        # A search that finds nothing may take long, and who waits wants to know.
+        self.on_request: Callable[[], None] = lambda: None
 
     def get(self, path: str, query: str = "") -> Mapping[str, Any] | None:
         """Ask for something.
@@ -119,6 +121,7 @@ class CrmClient:
 
     def _ask(self, path: str, query: str) -> Mapping[str, Any] | None:
         url = f"{self._url}{path}{'?' if query else ''}{query}"
+        self.on_request()
         with self._limiter.turn() as slow_down:
             self.requests_made += 1
             self._attempts += 1

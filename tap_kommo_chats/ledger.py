@@ -87,6 +87,7 @@ class Ledger:
 
     def __init__(self) -> None:
         """Start with nothing known."""
+        self.size = 0
         # An empty name is a temporary database, deleted when it is closed.
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(
@@ -120,6 +121,7 @@ class Ledger:
                 " VALUES (?, ?, ?)",
                 (entry.conversation_id, conversation.source, entry.last_activity_ms),
             )
+            self.size += 1
             return entry
         sources = tuple(row[0].split())
         if conversation.source not in sources:

@@ -174,6 +174,7 @@ class RequestLimiter:
         self._changed = threading.Condition()
         self._connected = threading.local()
         self._stopped = False
+        self.requests_made = 0
 
     @contextmanager
     def turn(self) -> Iterator[Callable[[float | None], None]]:
@@ -217,6 +218,7 @@ class RequestLimiter:
                     # The first request of a thread opens its connection.
                     cold = not hasattr(self._connected, "before")
                     self._connected.before = True
+                    self.requests_made += 1
                     return self._pace.send(time.monotonic(), cold=cold)
                 self._changed.wait(seconds)
             raise LimiterStoppedError

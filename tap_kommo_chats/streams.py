@@ -38,6 +38,7 @@ from tap_kommo_chats.pagination import (
     HistoryPaginator,
     PagingError,
 )
+from tap_kommo_chats.progress import Progress, Snapshot
 from tap_kommo_chats.reader import End, Failure, Part, Quiet, read_all
 from tap_kommo_chats.writer import flush_output
 
@@ -85,6 +86,7 @@ class RunTally:
         failed: The ids of those that could not be read.
         unreachable: How many of the last ones got no answer, in a row.
         rows_without_key: How many rows could not be delivered.
+        messages: How many messages were emitted.
     """
 
     read: int = 0
@@ -93,6 +95,21 @@ class RunTally:
     failed: list[str] = field(default_factory=list)
     unreachable: int = 0
     rows_without_key: int = 0
+    messages: int = 0
+
+    @property
+    def done(self) -> int:
+        """How many conversations the run is done with."""
+        return self.read + self.empty + self.unchanged + len(self.failed)
+
+    def numbers(self) -> dict[str, int]:
+        """Name the numbers of the line, as attributes of a line of the log."""
+        return {
+            "conversations_read": self.read,
+            "conversations_empty": self.empty,
+            "conversations_unchanged": self.unchanged,
+            "conversations_failed": len(self.failed),
+        }
 
     def __str__(self) -> str:
         """Sum it up in a line."""
@@ -144,6 +161,8 @@ class ChatHistoryStream(ChatsAPIStream):
         self._paginator = HistoryPaginator()
         self._tally = RunTally()
         self._pace = StatePace()
+        self._progress: Progress | None = None
+        self._all_known = False
 
     # One conversation, in a worker's copy of the stream
 
@@ -249,6 +268,8 @@ class ChatHistoryStream(ChatsAPIStream):
         self._tally = RunTally()
         # Before any worker is made, so that all share it.
         self.limiter = RequestLimiter(self.settings.requests_per_second)
+        self._all_known = self.settings.crm is None
+        self._progress = progress = Progress(self.logger, self._snapshot)
         events = read_all(
             self._conversations(bookmarks),
             self._new_reader,
@@ -258,6 +279,7 @@ class ChatHistoryStream(ChatsAPIStream):
             with metrics.http_request_counter(self.name, self.path) as requests_made:
                 for event in events:
                     self.stop_if_asked()
+                    progress.tick()
                     if isinstance(event, Quiet):
                         flush_output()
                     if isinstance(event, Part):
@@ -268,17 +290,7 @@ class ChatHistoryStream(ChatsAPIStream):
                     elif isinstance(event, End):
                         conversation_id = event.conversation.conversation_id
                         newest = newest_ms.pop(conversation_id)
-                        bookmarks.advance(conversation_id, newest, start_ms)
-                        self._tally.unreachable = 0
-                        self._tally.read += newest > 0
-                        self._tally.empty += newest == 0
-                        ledger.note(
-                            conversation_id,
-                            Outcome.READ if newest else Outcome.EMPTY,
-                            newest_ms=newest,
-                            read_ms=time.time_ns() // 1_000_000,
-                        )
-                        self._write_state_when_due(bookmarks)
+                        self._note_end(conversation_id, newest, bookmarks)
                     elif isinstance(event, Failure):
                         newest_ms.pop(event.conversation.conversation_id, None)
                         self._note_failure(event, bookmarks)
@@ -296,7 +308,25 @@ class ChatHistoryStream(ChatsAPIStream):
         finally:
             self.limiter.stop()
             events.close()
-            self.logger.info("%s", str(self._tally).capitalize())
+            progress.end(str(self._tally).capitalize(), self._tally.numbers())
+            self._progress = None
+
+    def show_progress(self) -> None:
+        """Show how far the run is, if there is one and it is time to."""
+        if self._progress is not None:
+            self._progress.tick()
+
+    def _snapshot(self, seconds: float) -> Snapshot:
+        crm_client = self.kommo_tap.crm_client
+        return Snapshot(
+            seconds=seconds,
+            done=self._tally.done,
+            known=self.kommo_tap.ledger.size,
+            all_known=self._all_known,
+            messages=self._tally.messages,
+            requests=self.limiter.requests_made,
+            crm_requests=None if crm_client is None else crm_client.requests_made,
+        )
 
     def complete_discovery(self) -> None:
         """Note that what the CRM told was read, or is owed, and its talks written.
@@ -312,6 +342,8 @@ class ChatHistoryStream(ChatsAPIStream):
         settings, ledger = self.settings, self.kommo_tap.ledger
         again = self.replication_method == REPLICATION_FULL_TABLE
         for entry in self.kommo_tap.survey(bookmarks, from_beginning=again):
+            # Thousands may be passed over before one is read.
+            self.show_progress()
             if entry.outcome not in {None, Outcome.UNCHANGED}:
                 # It was asked for already in this run.
                 continue
@@ -330,6 +362,7 @@ class ChatHistoryStream(ChatsAPIStream):
             else:
                 since_ms = max(cutoff_ms + 1, settings.start_ms or 0)
                 yield ToRead(conversation_id, since_ms)
+        self._all_known = True
 
     def _has_nothing_new(self, entry: Entry, bookmarks: Bookmarks) -> bool:
         if entry.last_activity_ms is None:
@@ -362,8 +395,25 @@ class ChatHistoryStream(ChatsAPIStream):
                 # A broken clock's, so nothing tells whether it is new.
                 or row.sent_ms <= 0
             ):
+                # Before, because a run that stops does not come back from there.
+                self._tally.messages += 1
                 yield to_record(row, scope_id, to_read.conversation_id)
                 self.stop_if_asked()
+
+    def _note_end(
+        self, conversation_id: str, newest_ms: int, bookmarks: Bookmarks
+    ) -> None:
+        bookmarks.advance(conversation_id, newest_ms, self.kommo_tap.initialized_at)
+        self._tally.unreachable = 0
+        self._tally.read += newest_ms > 0
+        self._tally.empty += newest_ms == 0
+        self.kommo_tap.ledger.note(
+            conversation_id,
+            Outcome.READ if newest_ms else Outcome.EMPTY,
+            newest_ms=newest_ms,
+            read_ms=time.time_ns() // 1_000_000,
+        )
+        self._write_state_when_due(bookmarks)
 
     def _note_failure(self, failure: Failure[ToRead], bookmarks: Bookmarks) -> None:
         """Let one conversation's failure be its own, unless it is everyone's."""

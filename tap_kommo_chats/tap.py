@@ -71,6 +71,9 @@ class TapKommoChats(Tap):
     was_surveyed = False
     """Whether the sources of conversations were gone through, or are being so."""
 
+    crm_client: CrmClient | None = None
+    """What asks the CRM, once the sources were gone through and if there is one."""
+
     _settings: Settings | None = None
     _is_interruptible = False
 
@@ -138,13 +141,14 @@ class TapKommoChats(Tap):
         crm = None
         if settings.crm is not None:
             until_ms = None if from_beginning else bookmarks.discovered_until_ms
-            client = CrmClient(
+            self.crm_client = client = CrmClient(
                 settings.crm.url,
                 settings.crm.access_token,
                 user_agent=self.chat_history.user_agent,
                 request_timeout=settings.request_timeout,
                 requests_per_second=settings.requests_per_second,
             )
+            client.on_request = self.chat_history.show_progress
             window = Window(
                 settings.start_ms
                 if until_ms is None

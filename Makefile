@@ -18,7 +18,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Named after the Python, so that another one makes the environment anew.
 SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
 
-.PHONY: help setup demo test bench lint format clean python
+.PHONY: help setup demo test bench lint format hub dist clean python
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,8 @@ help:
 	@echo 'make lint    lint and type check only'
 	@echo 'make bench   measure the tap beside others, about five minutes'
 	@echo 'make format  put the code into shape'
+	@echo 'make hub     write the definition for MeltanoHub anew'
+	@echo 'make dist    build wheel and sdist into dist/'
 	@echo 'make clean   remove what the others made; output/ and .meltano/ stay'
 
 setup: $(SYNCED)
@@ -49,6 +51,13 @@ bench: $(SYNCED)
 format: $(SYNCED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+hub: $(SYNCED)
+	$(BIN)/python scripts/hub_definition.py
+
+dist: $(UV)
+	rm -rf dist
+	$(UV) build --quiet
 
 # Meltano keeps bookmarks in .meltano, and output holds what was loaded: both are
 # the user's.

@@ -18,7 +18,9 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Named after the Python, so that another one makes the environment anew.
 SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
 
-.PHONY: help setup demo test bench lint format hub dist clean python
+AIRFLOW := .airflow/venv/.synced-$(subst /,-,$(PYTHON_FOUND))
+
+.PHONY: help setup demo test bench lint format hub dist airflow clean python
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +32,7 @@ help:
 	@echo 'make format  put the code into shape'
 	@echo 'make hub     write the definition for MeltanoHub anew'
 	@echo 'make dist    build wheel and sdist into dist/'
+	@echo 'make airflow set up .airflow, an Airflow for the tests'
 	@echo 'make clean   remove what the others made; output/ and .meltano/ stay'
 
 setup: $(SYNCED)
@@ -37,7 +40,8 @@ setup: $(SYNCED)
 demo: $(SYNCED)
 	@$(BIN)/python scripts/demo.py
 
-test: lint
+test: lint $(AIRFLOW)
+	$(BIN)/mypy --python-executable .airflow/venv/bin/python orchestrate
 	$(BIN)/pytest
 
 lint: $(SYNCED)
@@ -52,6 +56,16 @@ format: $(SYNCED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+airflow: $(AIRFLOW)
+
+# Airflow has an environment of its own: its packages would decide on the tap's.
+$(AIRFLOW): $(UV) orchestrate/requirements.txt | python
+	@echo 'Setting up .airflow ...'
+	@$(UV) venv --quiet --clear .airflow/venv
+	@$(UV) pip install --quiet --compile-bytecode --python .airflow/venv \
+	  --requirements orchestrate/requirements.txt
+	@touch $@
+
 hub: $(SYNCED)
 	$(BIN)/python scripts/hub_definition.py
 
@@ -62,7 +76,7 @@ dist: $(UV)
 # Meltano keeps bookmarks in .meltano, and output holds what was loaded: both are
 # the user's.
 clean:
-	rm -rf .venv .tools dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .airflow .tools dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(SYNCED): $(UV) pyproject.toml uv.lock | python
 	@echo 'Setting up .venv ...'

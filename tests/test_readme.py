@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 import yaml
 
+from tests.airflow import Airflow
 from tests.support import config_for
 
 if TYPE_CHECKING:
@@ -142,6 +143,23 @@ def is_known_to_make(_place: Place, line: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def is_taken_by_airflow(place: Place, line: str) -> None:
+    """Run a command for an operator of Airflow, on one that is empty."""
+    airflow = Airflow(place.folder / "airflow", {})
+    airflow.create()
+    airflow.command(*shlex.split(line)[1:])
+
+
+def copies_a_state(place: Place, line: str) -> None:
+    """Run a command that copies a state, which has to be there."""
+    source, copy = shlex.split(line)[-2:]
+    state = json.dumps({"singer_state": {"bookmarks": {}}})
+    shell(f"meltano state set --force {source} '{state}'", ROOT)
+    shell(line.replace(IN_VENV, ""), ROOT)
+    assert copy in shell("meltano state list", ROOT)
+    assert not place.sandbox.requests
+
+
 WAYS = (
     Way("", is_a_setting),
     # They are what .ci/run is made of.
@@ -153,6 +171,8 @@ WAYS = (
     Way(PROGRAM + r"meltano .*\brun\b.* target-duckdb.*", loads_into_duckdb),
     Way(PROGRAM + r"meltano .*\brun\b.* target-jsonl.*", loads_into_files),
     Way(PROGRAM + r"meltano .*\brun\b.* target-postgres.*", loads_into_postgres),
+    Way(PROGRAM + r"meltano state copy \S+ \S+", copies_a_state),
+    Way(r"airflow .*", is_taken_by_airflow),
 )
 
 

@@ -171,7 +171,7 @@ WAYS = (
     Way(PROGRAM + r"meltano .*\brun\b.* target-duckdb.*", loads_into_duckdb),
     Way(PROGRAM + r"meltano .*\brun\b.* target-jsonl.*", loads_into_files),
     Way(PROGRAM + r"meltano .*\brun\b.* target-postgres.*", loads_into_postgres),
-    Way(PROGRAM + r"meltano state copy \S+ \S+", copies_a_state),
+    Way(PROGRAM + r"meltano state copy .*", copies_a_state),
     Way(r"airflow .*", is_taken_by_airflow),
 )
 
@@ -190,7 +190,7 @@ def spoken_commands(text: str) -> Iterator[str]:
     """Find the commands within sentences: a program, and what it is told."""
     for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", BLOCK.sub("", text)):
         command = " ".join(span.split())
-        if re.match(PROGRAM + r"(make|meltano|tap-kommo-chats) \S", command):
+        if re.match(PROGRAM + r"(make|meltano \S+|tap-kommo-chats) \S", command):
             yield command
 
 

@@ -28,7 +28,7 @@ help:
 	@echo 'make test    lint, type check and run the tests'
 	@echo 'make setup   set up .venv, with the tap and Meltano in it'
 	@echo 'make lint    lint and type check only'
-	@echo 'make bench   measure the tap beside others, about five minutes'
+	@echo 'make bench   measure the tap beside others, about seven minutes'
 	@echo 'make format  put the code into shape'
 	@echo 'make hub     write the definition for MeltanoHub anew'
 	@echo 'make dist    build wheel and sdist into dist/'

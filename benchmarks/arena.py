@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.workload import CHANNEL_SECRET, SCOPE_ID, conversation_id
+from sandbox.crm import CRM_TOKEN, OWN_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,8 +47,9 @@ class Run:
     Attributes:
         seconds: From its start to its end.
         peak_mb: The most memory it had, in millions of bytes.
-        seen: What the server saw of it: `requests`, `seconds` from the first to the
-            last, `refused`, `most_in_a_second`, and `messages` there are.
+        seen: What the server saw of it: `requests` to the Chats API, `seconds` from
+            the first to the last, `refused`, `most_in_a_second`, `crm_requests`, and
+            `messages` there are.
         output: What it wrote to its standard output.
     """
 
@@ -58,24 +60,30 @@ class Run:
 
     @property
     def requests(self) -> int:
-        """How many requests the program made."""
+        """How many requests the program made to the Chats API."""
         return int(self.seen["requests"])
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Read the records of a tap's output."""
+    @property
+    def crm_requests(self) -> int:
+        """How many requests it made to the CRM."""
+        return int(self.seen["crm_requests"])
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """Read the messages of a tap's output, and not the records beside them."""
         with self.output.open("rb") as lines:
             for line in lines:
-                if b'"RECORD"' in line[:200]:
+                if _is_message(line):
                     yield json.loads(line)["record"]
 
-    def count(self, mark: bytes = b"") -> int:
-        """Count the lines of the output.
-
-        Args:
-            mark: Only those with this near their beginning.
-        """
+    def count_messages(self) -> int:
+        """Count the messages of a tap's output."""
         with self.output.open("rb") as lines:
-            return sum(mark in line[:200] for line in lines)
+            return sum(map(_is_message, lines))
+
+    def count_lines(self) -> int:
+        """Count the lines of the output of a program that writes nothing else."""
+        with self.output.open("rb") as lines:
+            return sum(1 for _ in lines)
 
     def state(self) -> dict[str, Any]:
         """Read the last state of a tap's output."""
@@ -86,6 +94,12 @@ class Run:
                     last = line
         value: dict[str, Any] = json.loads(last)["value"]
         return value
+
+
+def _is_message(line: bytes) -> bool:
+    # Other streams have records too, and messages may quote anything further on.
+    head = line[:60]
+    return b'"RECORD"' in head and b'"chat_history"' in head
 
 
 class Arena:
@@ -146,14 +160,29 @@ class Arena:
         """Stop the server."""
         self._server.communicate()
 
-    def add(self, conversations: int, messages: int) -> None:
+    @property
+    def crm(self) -> dict[str, object]:
+        """The settings of the tap that let it ask the CRM."""
+        return {
+            "crm_url": self._url,
+            "crm_access_token": CRM_TOKEN,
+            "crm_origins": [OWN_ORIGIN],
+        }
+
+    def add(
+        self, conversations: int, messages: int, since_ms: int | None = None
+    ) -> None:
         """Let new messages arrive.
 
         Args:
             conversations: In how many conversations.
             messages: How many in each.
+            since_ms: The beginning of the day on which they arrive, in milliseconds
+                since 1970, and the CRM tells of them; None for soon after the others,
+                and the CRM tells of nothing.
         """
-        self._ask(f"add?conversations={conversations}&messages={messages}")
+        since = "" if since_ms is None else f"&since_ms={since_ms}"
+        self._ask(f"add?conversations={conversations}&messages={messages}{since}")
 
     def tap(
         self,

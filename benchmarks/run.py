@@ -6,18 +6,30 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.arena import Arena, BenchmarkError, Run, measure
-from benchmarks.workload import conversation_number, plain_requests, spread_lengths
+from benchmarks.workload import (
+    Arrival,
+    conversation_id,
+    conversation_number,
+    message_id,
+    plain_requests,
+    sent_ms,
+    spread_lengths,
+    spread_places,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_RECORD = b'"RECORD"'
+_DAY_MS = 24 * 60 * 60 * 1000
+_ALLOWED = 7
+"""Requests a second that each of Kommo's hosts lets in."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class Scale:
         many: Conversations whose memory is compared with a tenth of them.
         long: Messages of the one long conversation.
         state: Conversations in the large state.
+        daily: Conversations known on the day when few of them changed.
     """
 
     rounds: int
@@ -60,10 +73,11 @@ class Scale:
     many: int
     long: int
     state: int
+    daily: int
 
 
-_FULL = Scale(3, 1000, 210, 20_000, 100_000, 100_000)
-_QUICK = Scale(1, 100, 35, 1000, 5000, 10_000)
+_FULL = Scale(3, 1000, 210, 20_000, 100_000, 100_000, 100_000)
+_QUICK = Scale(1, 100, 35, 1000, 5000, 10_000, 2000)
 
 
 def _rounds(times: int, programs: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:
@@ -90,12 +104,14 @@ def _fast(folder: Path, scale: Scale) -> Iterator[Line]:
     count = scale.conversations
     plain = sum(plain_requests(length) for length in spread_lengths(count))
 
-    def checked(program: Callable[[], Run], mark: bytes | None) -> Callable[[], Run]:
+    def checked(
+        program: Callable[[], Run], count_in: Callable[[Run], int] | None
+    ) -> Callable[[], Run]:
         def run() -> Run:
             done = program()
-            if mark is not None:
-                _check("messages", done.count(mark), done.seen["messages"])
-                if mark != _RECORD:
+            if count_in is not None:
+                _check("messages", count_in(done), done.seen["messages"])
+                if count_in is Run.count_lines:
                     _check("requests", done.requests, plain)
             return done
 
@@ -105,10 +121,10 @@ def _fast(folder: Path, scale: Scale) -> Iterator[Line]:
         runs = _rounds(
             scale.rounds,
             {
-                "tap": checked(arena.tap, _RECORD),
-                "bare 1": checked(lambda: arena.bare(1), b""),
-                "bare 8": checked(lambda: arena.bare(8), b""),
-                "template": checked(arena.template, _RECORD),
+                "tap": checked(arena.tap, Run.count_messages),
+                "bare 1": checked(lambda: arena.bare(1), Run.count_lines),
+                "bare 8": checked(lambda: arena.bare(8), Run.count_lines),
+                "template": checked(arena.template, Run.count_messages),
                 # dlt's rows are in files of its own; it counts by its requests.
                 "dlt": checked(arena.dlt, None),
             },
@@ -187,10 +203,10 @@ def _growth(folder: Path, scale: Scale) -> Iterator[Line]:
 
 def _limit(folder: Path, scale: Scale) -> Iterator[Line]:
     """Seven requests a second allowed, 300 ms latency."""
-    allowed = 7
+    allowed = _ALLOWED
     with Arena(folder, scale.limited, length=20, latency=0.3, allowed=allowed) as arena:
         run = arena.tap(requests_per_second=allowed)
-    _check("messages", run.count(_RECORD), run.seen["messages"])
+    _check("messages", run.count_messages(), run.seen["messages"])
     # As many may come in any second, so in s seconds at most allowed * (s + 1).
     used = run.requests / (allowed * (run.seen["seconds"] + 1))
     most, refused = int(run.seen["most_in_a_second"]), int(run.seen["refused"])
@@ -217,23 +233,23 @@ def _again(folder: Path, scale: Scale) -> Iterator[Line]:
     with Arena(folder, count) as arena:
         first = arena.tap().state()
         idle = arena.tap(first)
-        idle_records, second = idle.count(_RECORD), idle.state()
+        idle_messages, second = idle.count_messages(), idle.state()
         arena.add(changed, new)
         busy = arena.tap(second)
-        busy_records = busy.count(_RECORD)
+        busy_messages = busy.count_messages()
     yield Line(
-        f"{count:,} conversations, nothing changed: requests, records",
-        f"{idle.requests:,}, {idle_records:,}",
+        f"{count:,} conversations, nothing changed: requests, messages",
+        f"{idle.requests:,}, {idle_messages:,}",
         f"{count:,}, 0",
-        (idle.requests, idle_records) == (count, 0),
+        (idle.requests, idle_messages) == (count, 0),
         f"{idle.seconds:.1f} s",
         exact=True,
     )
     yield Line(
-        f"{changed:,} of {count:,} with {new} new messages each: requests, records",
-        f"{busy.requests:,}, {busy_records:,}",
+        f"{changed:,} of {count:,} with {new} new messages each: requests, messages",
+        f"{busy.requests:,}, {busy_messages:,}",
         f"{count:,}, {changed * new:,}",
-        (busy.requests, busy_records) == (count, changed * new),
+        (busy.requests, busy_messages) == (count, changed * new),
         f"{busy.seconds:.1f} s",
         exact=True,
     )
@@ -248,9 +264,9 @@ def _later(folder: Path, scale: Scale) -> Iterator[Line]:
         state = arena.tap(conversations=known).state()
         run = arena.tap(state)
     arrived = {
-        record["message_id"]
-        for record in run.records()
-        if conversation_number(record["conversation_id"]) >= known
+        message["message_id"]
+        for message in run.messages()
+        if conversation_number(message["conversation_id"]) >= known
     }
     yield Line(
         f"{known:,} in the state, {known:,} added later: old messages of these",
@@ -260,6 +276,98 @@ def _later(folder: Path, scale: Scale) -> Iterator[Line]:
         f"{run.seconds:.1f} s",
         exact=True,
     )
+
+
+def _daily(folder: Path, scale: Scale) -> Iterator[Line]:
+    """A day after the last run, few of many conversations changed.
+
+    They are short: what is measured are requests, and as many are made for long ones.
+    Nothing happened on the day before the last run, because the look-back reads again
+    what did.
+    """
+    count, changed, new, mean = scale.daily, scale.daily // 100, 3, 4.0
+    since_ms = time.time_ns() // 1_000_000 - _DAY_MS
+    lengths = spread_lengths(count, mean)
+    arrivals = {
+        number: Arrival(since_ms, lengths[number], new)
+        for number in spread_places(changed, count)
+    }
+    expected = sorted(
+        (conversation_id(number), message_id(number, arrival.after + place))
+        for number, arrival in arrivals.items()
+        for place in range(new)
+    )
+    bookmarks = {
+        "conversations": {
+            conversation_id(number): sent_ms(number, length - 1)
+            for number, length in enumerate(lengths)
+        },
+        "read_since": since_ms,
+        "discovered_until": since_ms,
+    }
+    state = {"bookmarks": {"chat_history": bookmarks}}
+    hints = str(_write_hints(folder, lengths, arrivals))
+    with Arena(folder, count, mean=mean) as arena:
+        arena.add(changed, new, since_ms)
+        unaided = arena.tap(state)
+        found = _arrived(unaided)
+        yield Line(
+            f"{count:,} conversations, {changed:,} changed since yesterday: requests "
+            "without hints; new messages",
+            f"{unaided.requests:,}; {len(found):,}",
+            f"{count:,}; {len(expected):,}",
+            unaided.requests == count and found == expected,
+            f"{_at_limit(unaided.requests)}; {unaided.seconds:.1f} s",
+            exact=True,
+        )
+        told = arena.tap(state, conversations=0, conversations_file=hints)
+        found = _arrived(told)
+        yield Line(
+            "the same, with updated_at from a file: requests; new messages",
+            f"{told.requests:,}; {len(found):,}",
+            f"at most {changed:,}; {len(expected):,}",
+            told.requests <= changed and found == expected,
+            f"{_at_limit(told.requests)}; {told.seconds:.1f} s",
+            exact=True,
+        )
+        asked = arena.tap(state, conversations=0, **arena.crm)
+        found = _arrived(asked)
+        yield Line(
+            "the same, with the CRM: Chats API + CRM; new messages",
+            f"{asked.requests:,} + {asked.crm_requests:,}; {len(found):,}",
+            f"at most {changed:,} to the Chats API; {len(expected):,}",
+            asked.requests <= changed and found == expected,
+            f"{_at_limit(asked.requests, asked.crm_requests)}; {asked.seconds:.1f} s",
+            exact=True,
+        )
+
+
+def _write_hints(
+    folder: Path, lengths: list[int], arrivals: dict[int, Arrival]
+) -> Path:
+    """List all conversations, with the time of the newest message of each."""
+    path = folder / "conversations.csv"
+    with path.open("w", encoding="utf-8") as file:
+        file.write("conversation_id,updated_at\n")
+        for number, length in enumerate(lengths):
+            arrival = arrivals.get(number)
+            total = length + (arrival.count if arrival else 0)
+            newest_ms = sent_ms(number, total - 1, arrival)
+            file.write(f"{conversation_id(number)},{newest_ms}\n")
+    return path
+
+
+def _arrived(run: Run) -> list[tuple[str, str]]:
+    """Return the keys of the messages that a tap wrote, each as often as it did."""
+    return sorted(
+        (each["conversation_id"], each["message_id"]) for each in run.messages()
+    )
+
+
+def _at_limit(*requests: int) -> str:
+    """Say how long requests take that Kommo's hosts let in, each host by itself."""
+    minutes = " + ".join(f"{each / _ALLOWED / 60:,.1f}" for each in requests)
+    return f"{minutes} min at {_ALLOWED} a second"
 
 
 def _state(folder: Path, scale: Scale) -> Iterator[Line]:
@@ -296,7 +404,7 @@ def _memory(folder: Path, scale: Scale) -> Iterator[Line]:
         less, more = small.tap(), large.tap()
     with Arena(folder, 1, length=scale.long) as one:
         long = one.tap()
-        _check("messages", long.count(_RECORD), scale.long)
+        _check("messages", long.count_messages(), scale.long)
     yield Line(
         f"peak memory, {many:,} / {few:,} conversations",
         f"{more.peak_mb / less.peak_mb:.2f}",
@@ -320,6 +428,7 @@ _SCENARIOS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
     "limit": _limit,
     "again": _again,
     "later": _later,
+    "daily": _daily,
     "state": _state,
     "memory": _memory,
 }

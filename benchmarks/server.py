@@ -6,7 +6,9 @@ bare protocol, and a latency keeps no other request waiting.
 
 Run as ``python -m benchmarks.server``, it prints its port and serves until its input is
 closed. ``GET /_bench/stats`` tells what it saw, ``GET /_bench/reset`` forgets that, and
-``GET /_bench/add?conversations=50&messages=3`` lets messages arrive.
+``GET /_bench/add?conversations=50&messages=3`` lets messages arrive. With a time in
+milliseconds, as in ``&since_ms=1700000000000``, they arrive all over the day after it
+and the CRM, whose answers are the sandbox's, tells of each.
 """
 
 from __future__ import annotations
@@ -20,9 +22,22 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
-from benchmarks.workload import MEAN_LENGTH, SCOPE_ID, page, spread_lengths
+from benchmarks.workload import (
+    MEAN_LENGTH,
+    SCOPE_ID,
+    Arrival,
+    conversation_id,
+    message_id,
+    page,
+    sent_ms,
+    spread_lengths,
+    spread_places,
+)
+from sandbox.crm import CRM_ROOT, CRM_TOKEN, CrmStore, check_crm, crm_page
+from sandbox.verification import Refusal, RequestParts
 
 _END_OF_HEAD = b"\r\n\r\n"
 _HISTORY = re.compile(
@@ -30,6 +45,8 @@ _HISTORY = re.compile(
     + SCOPE_ID.encode()
     + rb"/chats/([0-9a-f]{8})[-0-9a-f]*/history\?([^ ]*) HTTP/1.1\r\n",
 )
+_CRM = re.compile(rb"GET (" + CRM_ROOT.encode() + rb"/[^ ]*) HTTP/1.1\r\n")
+_TOKEN = re.compile(rb"\r\nAuthorization: *([^\r]*)\r\n", re.IGNORECASE)
 _CONTROL = re.compile(rb"GET /_bench/([a-z]+)(?:\?([^ ]*))? HTTP/1.1\r\n")
 _SIGNATURE = re.compile(rb"\r\nX-Signature: *[0-9a-f]{40}\r\n", re.IGNORECASE)
 _JSON = b"Content-Type: application/json; charset=utf-8\r\n"
@@ -43,6 +60,7 @@ class Bench:
         lengths: How many messages each conversation has.
         latency: Seconds between a request and its answer.
         allowed: Requests in any second that are answered, the rest get 429; 0 for all.
+            Those to the CRM do not count, because it has a host of its own.
     """
 
     lengths: list[int]
@@ -51,6 +69,9 @@ class Bench:
     _arrivals: list[float] = field(default_factory=list)
     _let_in: deque[float] = field(default_factory=deque)
     _refused: int = 0
+    _arrived: dict[int, Arrival] = field(default_factory=dict)
+    _crm: CrmStore = field(default_factory=CrmStore)
+    _crm_requests: int = 0
 
     def answer(self, request: bytes) -> tuple[bytes, float]:
         """Answer one request.
@@ -63,7 +84,11 @@ class Bench:
         """
         found = _HISTORY.match(request)
         if found is None:
-            return self._control(request), 0.0
+            asked_crm = _CRM.match(request)
+            if asked_crm is None:
+                return self._control(request), 0.0
+            self._crm_requests += 1
+            return self._crm_answer(asked_crm[1].decode(), request), self.latency
         now = time.monotonic()
         self._arrivals.append(now)
         if not self._lets_in(now):
@@ -74,7 +99,11 @@ class Bench:
         asked = dict(parse_qsl(found[2].decode()))
         number = int(found[1], 16)
         body = page(
-            number, self.lengths[number], int(asked["offset"]), int(asked["limit"])
+            number,
+            self.lengths[number],
+            int(asked["offset"]),
+            int(asked["limit"]),
+            self._arrived.get(number),
         )
         status = b"200 OK" if body else b"204 No Content"
         return _response(status, body), self.latency
@@ -89,6 +118,19 @@ class Bench:
         self._let_in.append(now)
         return True
 
+    def _crm_answer(self, target: str, request: bytes) -> bytes:
+        token = _TOKEN.search(request)
+        headers = {"Authorization": token[1].decode()} if token else {}
+        parts = RequestParts("GET", target, headers)
+        asked = check_crm(parts, token=CRM_TOKEN, store=self._crm)
+        if isinstance(asked, Refusal):
+            return _response(b"%d Refused" % asked.status)
+        # No host in its links: the tap takes no more of them than the query.
+        answer = crm_page(self._crm, asked, "")
+        if answer.status == HTTPStatus.NO_CONTENT:
+            return _response(b"204 No Content")
+        return _response(b"%d -" % answer.status, json.dumps(answer.content).encode())
+
     def _control(self, request: bytes) -> bytes:
         found = _CONTROL.match(request)
         command = found[1] if found else b""
@@ -97,21 +139,44 @@ class Bench:
         if command == b"reset":
             self._arrivals.clear()
             self._refused = 0
+            self._crm_requests = 0
             return _response(b"204 No Content")
         if found and command == b"add":
             asked = dict(parse_qsl(found[2].decode()))
-            conversations = int(asked["conversations"])
-            # Spread out, so that they are not just the first ones.
-            step = len(self.lengths) // conversations
-            for number in range(0, conversations * step, step):
-                self.lengths[number] += int(asked["messages"])
+            messages, since_ms = int(asked["messages"]), asked.get("since_ms")
+            for number in spread_places(int(asked["conversations"]), len(self.lengths)):
+                if since_ms is not None:
+                    self._arrive(number, messages, int(since_ms))
+                self.lengths[number] += messages
             return _response(b"204 No Content")
         return _response(b"404 Not Found")
+
+    def _arrive(self, number: int, messages: int, since_ms: int) -> None:
+        """Say when new messages of a conversation come, and let the CRM tell of them.
+
+        Talks of other conversations are left out: nobody asks for them.
+        """
+        after = self.lengths[number]
+        arrival = Arrival(since_ms, after, messages)
+        self._arrived[number] = arrival
+        chat_id = conversation_id(number)
+        began_at = sent_ms(number, 0) // 1000
+        self._crm.add_talk(
+            number + 1, chat_id, created_at=began_at, updated_at=began_at
+        )
+        for place in range(after, after + messages):
+            self._crm.message_arrived(
+                chat_id,
+                message_id(number, place),
+                at=sent_ms(number, place, arrival) // 1000,
+                incoming=place % 2 == 0,
+            )
 
     def _stats(self) -> dict[str, float]:
         seconds = self._arrivals[-1] - self._arrivals[0] if self._arrivals else 0.0
         return {
             "requests": len(self._arrivals),
+            "crm_requests": self._crm_requests,
             "seconds": seconds,
             "refused": self._refused,
             "most_in_a_second": _most_in_a_second(self._arrivals),

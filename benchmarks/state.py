@@ -22,7 +22,7 @@ def main() -> None:
     bookmarks = Bookmarks(stream_state)
     for place, id_ in enumerate(ids):
         bookmarks.advance(id_, 1_700_000_000_000 + place, 1_800_000_000_000)
-    bookmarks.complete(1_800_000_000_000)
+    bookmarks.complete(1_800_000_000_000, ids)
     config = {
         "api_url": "http://127.0.0.1:1",
         "scope_id": SCOPE_ID,

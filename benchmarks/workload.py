@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import dataclass
 
 from sandbox import texts
 
@@ -21,6 +22,7 @@ MEAN_LENGTH = 61.8
 _FIRST_MS = 1_700_000_000_000
 _APART_MS = 97_003
 _HOUR_MS = 3_600_000
+_SOON_MS = 1_200_000
 _ID_TAIL = "-94ad-4d0e-8a37-5e2c9d7f4410"
 _KINDS = ("text",) * 11 + ("picture", "voice", "file", "video", "location")
 
@@ -67,6 +69,20 @@ def spread_lengths(count: int, mean: float = MEAN_LENGTH) -> list[int]:
     return lengths
 
 
+def spread_places(count: int, of: int) -> range:
+    """Choose some conversations, so that they are not just the first ones.
+
+    Args:
+        count: How many.
+        of: How many there are.
+
+    Returns:
+        Their numbers.
+    """
+    step = of // count
+    return range(0, count * step, step)
+
+
 def plain_requests(length: int) -> int:
     """Count the requests that plain paging makes for a conversation.
 
@@ -86,7 +102,44 @@ def message_id(conversation: int, place: int) -> str:
     return f"{place:08x}-0000-4000-8000-{conversation:012x}"
 
 
-def page(conversation: int, length: int, offset: int, limit: int) -> bytes:
+@dataclass(frozen=True)
+class Arrival:
+    """Messages that come long after those a conversation begins with.
+
+    Attributes:
+        since_ms: The beginning of the day on which they come, in milliseconds since
+            1970.
+        after: How many messages the conversation has before them.
+        count: How many they are.
+    """
+
+    since_ms: int
+    after: int
+    count: int
+
+
+def sent_ms(conversation: int, place: int, arrival: Arrival | None = None) -> int:
+    """Say when a message was sent, in milliseconds since 1970.
+
+    Args:
+        conversation: The number of its conversation.
+        place: Messages before it in its conversation, oldest first.
+        arrival: The messages of the conversation that came later, if any.
+    """
+    if arrival is None or place < arrival.after:
+        return _FIRST_MS + conversation % 5000 * _HOUR_MS + place * _APART_MS
+    # All over the day, and those of a conversation spread over a part of it.
+    into_ms = conversation * 7919 % (16 * 3600) * 1000
+    return arrival.since_ms + into_ms + (place - arrival.after) * _SOON_MS
+
+
+def page(
+    conversation: int,
+    length: int,
+    offset: int,
+    limit: int,
+    arrival: Arrival | None = None,
+) -> bytes:
     """Serialise one page, newest first.
 
     Args:
@@ -94,6 +147,7 @@ def page(conversation: int, length: int, offset: int, limit: int) -> bytes:
         length: How many messages it has now.
         offset: Messages to skip, counted from the newest.
         limit: The most messages to return.
+        arrival: Those of them that came later, if any.
 
     Returns:
         The body of the answer; empty when no message is there.
@@ -102,10 +156,9 @@ def page(conversation: int, length: int, offset: int, limit: int) -> bytes:
     places = range(newest - 1, max(0, newest - limit) - 1, -1)
     if newest <= 0 or not places:
         return b""
-    started_ms = _FIRST_MS + conversation % 5000 * _HOUR_MS
     rows = []
     for place in places:
-        at_ms = started_ms + place * _APART_MS
+        at_ms = sent_ms(conversation, place, arrival)
         template = _TEMPLATES[(conversation * 31 + place) % len(_TEMPLATES)]
         rows.append(template % (at_ms // 1000, at_ms, place, conversation))
     return b'{"messages":[' + b",".join(rows) + b"]}"

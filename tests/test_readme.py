@@ -17,16 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import duckdb
 import pytest
 import yaml
 
+from sandbox.crm import OWN_ORIGIN
+from sandbox.seed import seeded_crm
+from sandbox.server import Sandbox
 from tests.airflow import Airflow
-from tests.support import config_for
+from tests.support import config_for, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from sandbox.server import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -321,3 +323,32 @@ def variables(
     yield "TARGET_DUCKDB_FILEPATH", str(folder / "kommo.duckdb")
     yield "TARGET_JSONL_DESTINATION_PATH", str(folder)
     yield "TARGET_JSONL_DO_TIMESTAMP_FILE", "false"
+
+
+def test_the_queries_of_the_readme_give_rows(
+    seeded_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    store = seeded_sandbox.store
+    with Sandbox(store, crm=seeded_crm(store)) as sandbox:
+        output = run(
+            {
+                **config_for(sandbox),
+                "crm_url": sandbox.url,
+                "crm_access_token": sandbox.crm_token,
+                "crm_origins": [OWN_ORIGIN],
+            }
+        )
+    queries = [
+        block
+        for language, block in BLOCK.findall(README.read_text(encoding="utf-8"))
+        if language == "sql"
+    ]
+    with duckdb.connect() as database:
+        for stream in ("chat_history", "conversations", "talks"):
+            path = tmp_path / f"{stream}.jsonl"
+            lines = (json.dumps(r, default=str) for r in output.records_of(stream))
+            path.write_text("\n".join(lines), encoding="utf-8")
+            database.execute(f"CREATE TABLE {stream} AS FROM read_json_auto('{path}')")
+
+        assert queries
+        assert all(database.execute(query).fetchall() for query in queries)

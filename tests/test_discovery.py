@@ -272,6 +272,26 @@ def test_an_event_that_shows_up_late_is_found(account: Account) -> None:
     assert late in names(third)
 
 
+@pytest.mark.parametrize("at", [0, "soon", 2**62, None])
+def test_an_event_without_a_usable_time_counts_as_new(
+    account: Account, at: object
+) -> None:
+    account.talk(1, "a")
+    account.now += 10 * DAY
+    first = account.run()
+    account.now += 10 * DAY
+    new = account.message("a")
+    value = [{"message": {"talk_id": 1, "origin": OWN_ORIGIN}}]
+    event = {"id": "e", "created_at": at, "value_after": value}
+    account.sandbox.answer = lambda request: (
+        web.json_response({"_embedded": {"events": [event]}})
+        if request.target.startswith("/api/v4/events")
+        else None
+    )
+
+    assert names(account.run(first.state)) == [new]
+
+
 def test_two_talks_of_one_chat_are_one_conversation(account: Account) -> None:
     account.talk(1, "a")
     account.talk(2, "a")
@@ -417,6 +437,7 @@ def test_a_limit_that_is_refused_is_lowered(account: Account) -> None:
     account.run()
 
     assert len(set(account.asked())) == 150
+    assert sum("limit=250" in target for target in account.crm_requests()) == 1
 
 
 def test_the_list_of_talks_ends_when_a_page_brings_nothing_new(

@@ -117,6 +117,7 @@ class CrmSource:
         self._origins = origins
         self._window = window
         self._asks_for_many = True
+        self._page_sizes = list(_PAGE_SIZES)
         self._talks_of_owner: dict[_Query, tuple[int, ...]] = {}
         self._skipped: Counter[str] = Counter()
         self._lost = 0
@@ -171,7 +172,9 @@ class CrmSource:
             talk_id,
             _owner(value),
             # Without a time, it happened at the latest moment that can be.
-            self._window.to_ms if created_at is None else created_at * 1000,
+            self._window.to_ms
+            if created_at is None
+            else min(created_at * 1000, self._window.to_ms),
         )
 
     def _may_be_ours(self, origin: str) -> bool:
@@ -263,14 +266,14 @@ class CrmSource:
     def _first_page(
         self, path: str, query: _Query
     ) -> tuple[Mapping[str, Any] | None, str]:
-        for size in _PAGE_SIZES[:-1]:
-            asked = urlencode([*query, ("limit", size)])
-            try:
-                return self._client.get(path, asked), asked
-            except BadRequestError:
-                continue
-        asked = urlencode([*query, ("limit", _PAGE_SIZES[-1])])
-        return self._client.get(path, asked), asked
+        asked = urlencode([*query, ("limit", self._page_sizes[0])])
+        try:
+            return self._client.get(path, asked), asked
+        except BadRequestError:
+            if len(self._page_sizes) == 1:
+                raise
+        self._page_sizes.pop(0)
+        return self._first_page(path, query)
 
     def _tell(self) -> None:
         if self._skipped:

@@ -5,7 +5,7 @@ The state of the stream is
     {"conversations": {"<conversation id>": <milliseconds>, ...},
      "read_since": <milliseconds>,
      "owed": {"<conversation id>": <milliseconds>, ...},
-     "discovered_until": <milliseconds>,
+     "discovered_until": {"<origin>": <milliseconds>, ...},
      "shard": "<number>/<of>"}
 
 The number of a conversation is the time of the newest message that was read of it,
@@ -16,9 +16,9 @@ that failed since then, or was not to be read, is owed: it has the `read_since` 
 own last reading, and 0 when it was never read. An object of numbers takes about 55
 bytes a conversation, and Meltano can merge two of them.
 
-`discovered_until` is there when conversations are found through the CRM: each that had
-an event before then was read or is owed. `shard` is there when only one part of the
-conversations is read.
+`discovered_until` is there when conversations are found through the CRM: each of an
+origin that had an event before then was read or is owed. `shard` is there when only
+one part of the conversations is read.
 """
 
 from __future__ import annotations
@@ -110,11 +110,36 @@ class Bookmarks:
         self._state = state
         self._read_until: dict[str, int] = state.setdefault(_CONVERSATIONS, {})
 
-    @property
-    def discovered_until_ms(self) -> int | None:
-        """Up to when the CRM's events were gone through; None when they never were."""
-        until: int | None = self._state.get(_DISCOVERED_UNTIL)
-        return until
+    def discovered_until_ms(self, origins: Iterable[str]) -> int | None:
+        """Tell up to when the CRM's events were gone through.
+
+        Args:
+            origins: The origins to read.
+
+        Returns:
+            Milliseconds since 1970; None when for one of them they never were.
+        """
+        until = self._state.get(_DISCOVERED_UNTIL, {})
+        times = [until.get(origin) for origin in origins]
+        return None if None in times else min(times)
+
+    def hints_since_ms(self, origins: Iterable[str]) -> int:
+        """Tell since when a hint is needed that something happened.
+
+        What happened before was read, of all conversations that are in the state and
+        not owed.
+
+        Args:
+            origins: The origins that are looked for in the CRM; none without one.
+
+        Returns:
+            Milliseconds since 1970. 0 when the CRM was searched, but never for one of
+            these origins: what it told of that one was passed over.
+        """
+        read_since: int = self._state.get(_READ_SINCE, 0)
+        if not self._state.get(_DISCOVERED_UNTIL) or not origins:
+            return read_since
+        return min(read_since, self.discovered_until_ms(origins) or 0)
 
     @property
     def owed_ids(self) -> tuple[str, ...]:
@@ -145,23 +170,21 @@ class Bookmarks:
         read_since: int = owed.get(conversation_id, self._state[_READ_SINCE])
         return min(read_until, read_since - lookback_ms)
 
-    def is_unchanged(
-        self, conversation_id: str, last_activity_ms: int, margin_ms: int
-    ) -> bool:
-        """Tell whether a conversation has nothing that was not read already.
+    def is_covered(self, conversation_id: str) -> bool:
+        """Tell whether a conversation was read, or known not to have changed, so far.
 
         Args:
             conversation_id: The conversation.
-            last_activity_ms: When something last happened in it, in milliseconds since
-                1970.
-            margin_ms: How long before the last reading something may have happened
-                and not have been seen then, in milliseconds.
         """
-        return (
-            conversation_id in self._read_until
-            and conversation_id not in self._state.get(_OWED, ())
-            and last_activity_ms < self._state[_READ_SINCE] - margin_ms
-        )
+        return conversation_id in self._read_until and not self.is_owed(conversation_id)
+
+    def is_owed(self, conversation_id: str) -> bool:
+        """Tell whether a conversation must be asked for, whatever a hint says of it.
+
+        Args:
+            conversation_id: The conversation.
+        """
+        return conversation_id in self._state.get(_OWED, ())
 
     def read_until_ms(self, conversation_id: str) -> int | None:
         """Return the time of the newest message read of a conversation.
@@ -221,13 +244,15 @@ class Bookmarks:
         if not self._state.get(_OWED, True):
             del self._state[_OWED]
 
-    def note_discovery(self, start_ms: int) -> None:
+    def note_discovery(self, start_ms: int, origins: Iterable[str]) -> None:
         """Note that all conversations with events before a run were read, or are owed.
 
         Args:
             start_ms: When the run started, in milliseconds since 1970.
+            origins: The origins that were looked for.
         """
-        self._state[_DISCOVERED_UNTIL] = start_ms
+        until = self._state.setdefault(_DISCOVERED_UNTIL, {})
+        until.update(dict.fromkeys(sorted(origins), start_ms))
 
     def take_shard(self, shard: Shard) -> str | None:
         """Make the state that of one shard.
@@ -249,15 +274,19 @@ class Bookmarks:
             del self._state[_SHARD]
         else:
             self._state[_SHARD] = str(shard)
-        if not self._read_until:
-            return None
+        is_within = shard.is_within(before)
+        if not is_within:
+            self._state.pop(_DISCOVERED_UNTIL, None)
         others = [id_ for id_ in self._read_until if not shard.holds(id_)]
         for conversation_id in others:
             del self._read_until[conversation_id]
-            self._state.get(_OWED, {}).pop(conversation_id, None)
+        owed = self._state.get(_OWED, {})
+        for conversation_id in [id_ for id_ in owed if not shard.holds(id_)]:
+            del owed[conversation_id]
+        if not self._read_until and not others:
+            return None
         rest = ""
-        if not shard.is_within(before):
-            self._state.pop(_DISCOVERED_UNTIL, None)
+        if not is_within:
             rest = "; conversations of this shard that it does not know are read whole"
         return (
             f"The state is of shard {before} and the run is of shard {shard}: "
@@ -275,17 +304,14 @@ def _check_layout(state: Mapping[str, Any]) -> None:
             "not write (it keeps one time per conversation)"
         )
         raise StateError(problem)
-    for part in (_CONVERSATIONS, _OWED):
+    for part in (_CONVERSATIONS, _OWED, _DISCOVERED_UNTIL):
         times = state.get(part, {})
         if not isinstance(times, dict):
             problem = f"{part!r} is not an object"
             raise StateError(problem)
-        for conversation_id, read_until in times.items():
-            if not _is_time(read_until):
-                problem = (
-                    f"{part!r} has for conversation {conversation_id} what is not a "
-                    "time in milliseconds"
-                )
+        for name, time_ms in times.items():
+            if not _is_time(time_ms):
+                problem = f"{part!r} has for {name} what is not a time in milliseconds"
                 raise StateError(problem)
     conversations = state.get(_CONVERSATIONS, {})
     if (conversations or _READ_SINCE in state) and not _is_time(state.get(_READ_SINCE)):
@@ -296,9 +322,6 @@ def _check_layout(state: Mapping[str, Any]) -> None:
     except ValueError:
         problem = f"{_SHARD!r} is not a shard such as 2/8"
         raise StateError(problem) from None
-    if not _is_time(state.get(_DISCOVERED_UNTIL, 0)):
-        problem = f"{_DISCOVERED_UNTIL!r} is not a time in milliseconds"
-        raise StateError(problem)
 
 
 def _is_time(value: object) -> bool:

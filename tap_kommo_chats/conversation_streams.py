@@ -6,6 +6,7 @@ They write down what the reading of messages met, and so come after it.
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream
@@ -126,6 +127,33 @@ class _TellingStream(Stream):
         super().__init__(tap=tap)
         self.kommo_tap = tap
 
+    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
+        """Tell what the run met.
+
+        Args:
+            context: Not used.
+
+        Yields:
+            The records.
+
+        Raises:
+            RunError: If a source of conversations cannot be used.
+            SystemExit: If a signal asked to stop; its code is the signal's.
+        """
+        tap = self.kommo_tap
+        self._survey()
+        for record in self._told():
+            tap.chat_history.stop_if_asked()
+            yield record
+        # Only now, so that a run that is cut short meets the same again.
+        if tap.last_selected is self:
+            tap.chat_history.complete_discovery()
+            tap.state_writer.write_state(self.tap_state)
+
+    @abstractmethod
+    def _told(self) -> Iterable[Record]:
+        """Go through the stream's records."""
+
     def _survey(self) -> None:
         """Go through the sources, if the messages are not selected and so did not."""
         tap = self.kommo_tap
@@ -156,18 +184,8 @@ class ConversationsStream(_TellingStream):
     primary_keys = ("conversation_id",)
     schema: ClassVar[dict[str, Any]] = _SCHEMA
 
-    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
-        """Tell of every conversation the run knows.
-
-        Args:
-            context: Not used.
-
-        Yields:
-            One record per conversation.
-        """
-        self._survey()
+    def _told(self) -> Iterable[Record]:
         for entry in self.kommo_tap.ledger.entries():
-            self.kommo_tap.chat_history.stop_if_asked()
             known = list(self.kommo_tap.ledger.talks_of(entry.conversation_id))
             # With a CRM, a row without its talks would overwrite one that has them
             # and tell nothing new.
@@ -180,7 +198,7 @@ class ConversationsStream(_TellingStream):
                 yield self._to_record(entry, known)
 
     def _to_record(self, entry: Entry, known: list[talks.Talk]) -> Record:
-        latest = talks.to_record(known[-1], "") if known else {}
+        latest = known[-1].value if known else {}
         return {
             "conversation_id": entry.conversation_id,
             "scope_id": self.kommo_tap.settings.scope_id,
@@ -192,10 +210,10 @@ class ConversationsStream(_TellingStream):
             "newest_message_at": _moment(entry.newest_ms),
             "last_read_at": _moment(entry.read_ms),
             "talk_ids": sorted(talk.talk_id for talk in known) or None,
-            "contact_id": latest.get("contact_id"),
-            "entity_type": latest.get("entity_type"),
-            "entity_id": latest.get("entity_id"),
-            "origin": latest.get("origin"),
+            "contact_id": talks.read_id(latest.get("contact_id")),
+            "entity_type": _text(latest.get("entity_type")),
+            "entity_id": talks.read_id(latest.get("entity_id")),
+            "origin": _text(latest.get("origin")),
         }
 
 
@@ -207,24 +225,15 @@ class TalksStream(_TellingStream):
     replication_key = "updated_at"
     schema: ClassVar[dict[str, Any]] = talks.SCHEMA
 
-    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
-        """Tell of every talk that was seen.
+    def _told(self) -> Iterable[Record]:
+        settings = self.kommo_tap.settings
+        for talk in self.kommo_tap.ledger.talks():
+            if settings.shard.holds(talk.chat_id or ""):
+                yield talks.to_record(talk, settings.scope_id)
 
-        Args:
-            context: Not used.
 
-        Yields:
-            One record per talk.
-        """
-        self._survey()
-        tap = self.kommo_tap
-        for talk in tap.ledger.talks():
-            tap.chat_history.stop_if_asked()
-            if tap.settings.shard.holds(talk.chat_id or ""):
-                yield talks.to_record(talk, tap.settings.scope_id)
-        # Only now, so that a run that is cut short sees its talks again.
-        tap.chat_history.complete_discovery()
-        tap.state_writer.write_state(self.tap_state)
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _moment(milliseconds: int | None) -> str | None:

@@ -79,6 +79,7 @@ class CrmClient:
         )
         self._attempts = 0
         self._answered = False
+        self._works = False
         self.requests_made = 0
         # A search that finds nothing may take long, and who waits wants to know.
         self.on_request: Callable[[], None] = lambda: None
@@ -132,7 +133,14 @@ class CrmClient:
             seconds = retry_after_seconds(response)
             if is_too_many(response) or seconds is not None:
                 slow_down(seconds)
-        check_answer(response, path)
+        try:
+            check_answer(response, path)
+        except RunError as error:
+            if response.status_code == HTTPStatus.NOT_FOUND and self._works:
+                # It is the CRM, so this one thing is missing and not all.
+                raise NotFoundError(*error.args) from None
+            raise
+        self._works = True
         if response.status_code == HTTPStatus.NO_CONTENT:
             return None
         try:

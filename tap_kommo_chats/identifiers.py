@@ -4,6 +4,21 @@ from __future__ import annotations
 
 import re
 
+UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""What Kommo's ids look like, in lower case."""
+
+
+def normal_id(text: str) -> str:
+    """Write an id as Kommo does, so that it is one conversation wherever it comes from.
+
+    Args:
+        text: An id.
+
+    Returns:
+        A UUID in lower case; any other as it is.
+    """
+    return text.lower() if re.fullmatch(UUID, text, re.IGNORECASE) else text
+
 
 def segment_flaw(text: str) -> str | None:
     """Tell why a text cannot be one segment of a URL's path.

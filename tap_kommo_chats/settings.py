@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 
 from tap_kommo_chats.conversations.file import file_format
-from tap_kommo_chats.identifiers import segment_flaw
+from tap_kommo_chats.identifiers import UUID, normal_id, segment_flaw
 from tap_kommo_chats.sharding import WHOLE, Shard
 
 Config: TypeAlias = Mapping[str, Any]
@@ -162,7 +162,6 @@ _SOURCES = (
 """The settings that say where conversations come from. They add up."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _HOUR_MS = 60 * 60 * 1000
 _DAY_MS = 24 * _HOUR_MS
 _NAMED_AT_MOST = 5
@@ -334,7 +333,7 @@ class _Parser:
         scope_id = self._text("scope_id", f"{shape}, as the connect call returned it")
         if scope_id is None:
             return ""
-        if re.fullmatch(_UUID, scope_id, re.IGNORECASE):
+        if re.fullmatch(UUID, scope_id, re.IGNORECASE):
             self.problems.append(
                 "scope_id is a single UUID, probably the channel id alone: write "
                 f"{shape}, as the connect call returned it"
@@ -343,7 +342,7 @@ class _Parser:
             self.problems.append(
                 f"scope_id {flaw}: write {shape}, as the connect call returned it"
             )
-        elif not re.fullmatch(f"{_UUID}_{_UUID}", scope_id, re.IGNORECASE):
+        elif not re.fullmatch(f"{UUID}_{UUID}", scope_id, re.IGNORECASE):
             self.notes.append(
                 "scope_id is not two UUIDs joined by an underscore: if Kommo refuses "
                 f"it, write {shape}, as the connect call returned it"
@@ -374,8 +373,8 @@ class _Parser:
                 f"{named}{more if len(flaws) > _NAMED_AT_MOST else ''}: {remedy}"
             )
             return ()
-        unique = tuple(dict.fromkeys(given))
-        odd = [id_ for id_ in unique if not re.fullmatch(_UUID, id_, re.IGNORECASE)]
+        unique = tuple(dict.fromkeys(map(normal_id, given)))
+        odd = [id_ for id_ in unique if not re.fullmatch(UUID, id_, re.IGNORECASE)]
         if odd:
             self.notes.append(
                 f"conversation_ids has {len(odd)} id(s) that are no UUID, such as "

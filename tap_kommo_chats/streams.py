@@ -21,7 +21,6 @@ from singer_sdk.streams.rest import HTTPRequest, PageContext
 
 from tap_kommo_chats.bookmarks import Bookmarks, StatePace
 from tap_kommo_chats.client import ChatsAPIStream
-from tap_kommo_chats.conversation_streams import TalksStream
 from tap_kommo_chats.errors import (
     ConversationError,
     IncompleteRunError,
@@ -43,7 +42,7 @@ from tap_kommo_chats.reader import End, Failure, Part, Quiet, read_all
 from tap_kommo_chats.writer import flush_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import requests
     from singer_sdk.helpers.types import Context
@@ -84,6 +83,7 @@ class RunTally:
         unchanged: How many were not asked for, because a source knew that nothing
             happened in them.
         failed: The ids of those that could not be read.
+        failed_anew: How many of them had not failed in an earlier run.
         unreachable: How many of the last ones got no answer, in a row.
         rows_without_key: How many rows could not be delivered.
         messages: How many messages were emitted.
@@ -93,6 +93,7 @@ class RunTally:
     empty: int = 0
     unchanged: int = 0
     failed: list[str] = field(default_factory=list)
+    failed_anew: int = 0
     unreachable: int = 0
     rows_without_key: int = 0
     messages: int = 0
@@ -297,12 +298,13 @@ class ChatHistoryStream(ChatsAPIStream):
             listed = None if self.settings.crm else ledger.conversation_ids()
             bookmarks.complete(start_ms, listed)
             self.is_complete = True
-            talks = self.kommo_tap.streams.get(TalksStream.name)
-            if talks is None or not talks.selected:
+            if self.kommo_tap.last_selected is self:
                 self.complete_discovery()
         except StopRequestedError:
             self.stop_if_asked()
         except RunError:
+            # A signal may be what broke into something.
+            self.stop_if_asked()
             self._write_state()
             raise
         finally:
@@ -333,22 +335,27 @@ class ChatHistoryStream(ChatsAPIStream):
 
         To be called when nothing of a complete run is left to be written.
         """
-        if self.is_complete and self.settings.crm is not None:
+        crm = self.settings.crm
+        if self.is_complete and crm is not None:
             start_ms = self.kommo_tap.initialized_at
-            Bookmarks(self.stream_state).note_discovery(start_ms)
+            Bookmarks(self.stream_state).note_discovery(start_ms, crm.origins)
 
     def _conversations(self, bookmarks: Bookmarks) -> Iterable[ToRead]:
         """Say which of the conversations there are have to be read."""
         settings, ledger = self.settings, self.kommo_tap.ledger
         again = self.replication_method == REPLICATION_FULL_TABLE
-        for entry in self.kommo_tap.survey(bookmarks, from_beginning=again):
+        crm = self.settings.crm
+        hints_since_ms = bookmarks.hints_since_ms(crm.origins if crm else ())
+        for entry in _owed_last(
+            self.kommo_tap.survey(bookmarks, from_beginning=again), bookmarks
+        ):
             # Thousands may be passed over before one is read.
             self.show_progress()
             if entry.outcome not in {None, Outcome.UNCHANGED}:
                 # It was asked for already in this run.
                 continue
             conversation_id = entry.conversation_id
-            if not again and self._has_nothing_new(entry, bookmarks):
+            if not again and self._has_nothing_new(entry, bookmarks, hints_since_ms):
                 if entry.outcome is None:
                     self._tally.unchanged += 1
                     newest_ms = bookmarks.read_until_ms(conversation_id)
@@ -364,16 +371,18 @@ class ChatHistoryStream(ChatsAPIStream):
                 yield ToRead(conversation_id, since_ms)
         self._all_known = True
 
-    def _has_nothing_new(self, entry: Entry, bookmarks: Bookmarks) -> bool:
-        if entry.last_activity_ms is None:
+    def _has_nothing_new(
+        self, entry: Entry, bookmarks: Bookmarks, hints_since_ms: int
+    ) -> bool:
+        last_activity_ms = entry.last_activity_ms
+        if last_activity_ms is None or bookmarks.is_owed(entry.conversation_id):
             return False
-        margin_ms = self.settings.hint_margin_ms
-        return (
+        last_activity_ms += self.settings.hint_margin_ms
+        if last_activity_ms < (self.settings.start_ms or 0):
             # Nothing of it is wanted.
-            entry.last_activity_ms < (self.settings.start_ms or 0) - margin_ms
-            or bookmarks.is_unchanged(
-                entry.conversation_id, entry.last_activity_ms, margin_ms
-            )
+            return True
+        return last_activity_ms < hints_since_ms and bookmarks.is_covered(
+            entry.conversation_id
         )
 
     def _to_records(self, rows: Iterable[Row], to_read: ToRead) -> Iterable[Record]:
@@ -425,6 +434,8 @@ class ChatHistoryStream(ChatsAPIStream):
             error = _unexpected(error, conversation_id)
         if isinstance(error, ConversationError):
             self.logger.error("%s", error)
+            # One that failed before says nothing of the others.
+            self._tally.failed_anew += not bookmarks.is_owed(conversation_id)
             bookmarks.owe(conversation_id)
             self.kommo_tap.ledger.note(
                 conversation_id,
@@ -439,7 +450,7 @@ class ChatHistoryStream(ChatsAPIStream):
             )
             nothing_read = tally.read + tally.empty == 0
             if tally.unreachable >= _UNREACHABLE_AT_MOST or (
-                nothing_read and len(tally.failed) >= _FAILED_AT_MOST
+                nothing_read and tally.failed_anew >= _FAILED_AT_MOST
             ):
                 error = RunError(
                     f"{len(tally.failed)} conversations failed, so the run was stopped;"
@@ -549,6 +560,18 @@ class ChatHistoryStream(ChatsAPIStream):
         context: Context | None = None,
     ) -> None:
         pass
+
+
+def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:
+    """Put off what failed before, so that it cannot keep the others from being read."""
+    owed: dict[str, Entry] = {}
+    for entry in entries:
+        if bookmarks.is_owed(entry.conversation_id):
+            # What is known of it last counts.
+            owed[entry.conversation_id] = entry
+        else:
+            yield entry
+    yield from owed.values()
 
 
 def _unexpected(error: Exception, conversation_id: str) -> ConversationError:

@@ -12,7 +12,7 @@ from typing import Any
 from singer_sdk import typing as th
 
 from tap_kommo_chats.fields import known_fields, sort_out
-from tap_kommo_chats.identifiers import segment_flaw
+from tap_kommo_chats.identifiers import normal_id, segment_flaw
 
 _INT64_END = 2**63
 _LATEST_S = 253_402_300_799
@@ -119,7 +119,9 @@ def read_talk(value: object) -> Talk | None:
     updated_at = read_id(value.get("updated_at"))
     return Talk(
         talk_id,
-        chat_id if isinstance(chat_id, str) and not segment_flaw(chat_id) else None,
+        normal_id(chat_id)
+        if isinstance(chat_id, str) and not segment_flaw(chat_id)
+        else None,
         origin if isinstance(origin, str) else "",
         updated_at * 1000
         if updated_at is not None and updated_at <= _LATEST_S

@@ -118,6 +118,11 @@ class TapKommoChats(Tap):
         """The stream that reads; the others tell of what it met."""
         return ChatHistoryStream(self)
 
+    @property
+    def last_selected(self) -> Stream:
+        """The selected stream that is written last."""
+        return [stream for stream in self.streams.values() if stream.selected][-1]
+
     @cached_property
     def ledger(self) -> Ledger:
         """What the run knows of each conversation."""
@@ -140,7 +145,10 @@ class TapKommoChats(Tap):
         settings = self.settings
         crm = None
         if settings.crm is not None:
-            until_ms = None if from_beginning else bookmarks.discovered_until_ms
+            origins = settings.crm.origins
+            until_ms = (
+                None if from_beginning else bookmarks.discovered_until_ms(origins)
+            )
             self.crm_client = client = CrmClient(
                 settings.crm.url,
                 settings.crm.access_token,

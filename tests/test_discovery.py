@@ -19,10 +19,19 @@ from singer_sdk.exceptions import SyncError
 
 from sandbox.conversations import ConversationStore
 from sandbox.crm import OWN_ORIGIN, CrmStore
+from sandbox.faults import Faults
 from sandbox.server import Sandbox
 from tap_kommo_chats.bookmarks import StatePace
+from tap_kommo_chats.streams import ChatHistoryStream
 from tap_kommo_chats.tap import TapKommoChats
-from tests.support import Output, captured_output, config_for, failing_run, run
+from tests.support import (
+    Output,
+    captured_output,
+    config_for,
+    failing_run,
+    no_wait,
+    run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -554,6 +563,182 @@ def test_a_conversation_that_failed_is_asked_for_by_the_next_run_though_no_event
     assert (row["sources"], row["outcome"]) == (["state"], "read")
 
 
+def test_a_conversation_that_never_answers_keeps_no_other_from_being_read(
+    account: Account,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    account.talk(1, "dead")
+    account.talk(2, "alive")
+    first = account.run()
+    state = deepcopy(first.state)
+    state["bookmarks"]["chat_history"]["owed"] = {"dead": START}
+    account.sandbox.faults = Faults(only=frozenset({"dead"}), reset_before=1.0)
+    account.now += 10 * DAY
+    new = account.message("alive")
+    account.event(talk_id=2)
+
+    with account.clock():
+        failed = failing_run(account.config(), caplog, state)
+
+    assert names(failed.output) == [new]
+    chat_history = failed.output.state["bookmarks"]["chat_history"]
+    assert chat_history["discovered_until"] == {OWN_ORIGIN: account.now}
+    assert set(chat_history["owed"]) == {"dead"}
+
+
+def test_many_that_failed_before_do_not_stop_a_run(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.sandbox.answer = lambda request: (
+        web.Response(status=404)
+        if (request.conversation_id or "").startswith("dead")
+        else None
+    )
+    dead = {f"dead{number}": START for number in range(60)}
+    state = {
+        "bookmarks": {
+            "chat_history": {"conversations": {}, "read_since": START, "owed": dead}
+        }
+    }
+
+    with account.clock():
+        failed = failing_run(account.config(), caplog, state)
+
+    assert "60 conversation(s) could not be read" in str(failed.error)
+    assert len(account.asked()) == 60
+
+
+@pytest.mark.parametrize("before", ["amo.ext.wrong", "amo.ext.2"])
+def test_an_origin_that_was_not_looked_for_before_is_searched_from_the_beginning(
+    account: Account, before: str
+) -> None:
+    account.talk(1, "a")
+    account.talk(2, "b", origin="amo.ext.2")
+    messages = [account.message("a"), account.message("b")]
+    account.event(talk_id=1)
+    account.now += 5 * DAY
+    first = account.run(crm_origins=[before])
+    account.now += 10 * DAY
+
+    second = account.run(first.state, crm_origins=[OWN_ORIGIN, "amo.ext.2"])
+
+    assert sorted(names(first) + names(second)) == messages
+
+
+def test_what_happened_while_an_origin_was_left_out_is_found(account: Account) -> None:
+    account.talk(1, "a")
+    account.message("a")
+    first = account.run()
+    account.now += 10 * DAY
+    new = account.message("a")
+    account.event(talk_id=1)
+    account.now += 10 * DAY
+    second = account.run(first.state, crm_origins=["amo.ext.2"])
+    account.now += 10 * DAY
+
+    third = account.run(second.state, crm_origins=[OWN_ORIGIN])
+
+    assert new not in names(second)
+    assert new in names(third)
+
+
+def test_talks_that_are_gone_leave_the_others_to_be_asked_for_at_once(
+    account: Account,
+) -> None:
+    first = account.run()
+    account.now += 10 * DAY
+    for number in range(100):
+        account.talk(number + 1, f"c{number}")
+        account.event(talk_id=number + 1)
+    account.now += SECOND
+    for number in (901, 902, 903):
+        account.event(talk_id=number)
+    account.crm.max_limit = 3
+    account.sandbox.forget_requests()
+
+    account.run(first.state)
+
+    assert len(account.crm_requests("/api/v4/talks")) < 60
+    assert len(account.asked()) == 100
+
+
+def test_a_filter_that_is_not_heeded_makes_no_other_look_changed(
+    account: Account,
+) -> None:
+    for number in range(30):
+        account.talk(number + 1, f"c{number}")
+    first = account.run()
+    account.now += 10 * DAY
+    everything = account.crm.talks()
+    account.event(contact_id=everything[0]["contact_id"])
+    account.sandbox.answer = lambda request: (
+        web.json_response({"_embedded": {"talks": everything}})
+        if request.target.startswith("/api/v4/talks?filter")
+        else None
+    )
+    account.sandbox.forget_requests()
+
+    account.run(first.state)
+
+    assert account.asked() == [everything[0]["chat_id"]]
+
+
+def test_a_404_without_a_body_is_a_talk_that_is_gone(account: Account) -> None:
+    account.talk(1, "a")
+    name = account.message("a")
+    account.event(talk_id=2)
+    account.sandbox.answer = lambda request: (
+        web.Response(status=404)
+        if request.target.startswith("/api/v4/talks/")
+        else None
+    )
+
+    assert names(account.run()) == [name]
+
+
+def test_a_talk_without_a_conversation_is_replaced_by_the_others_of_its_contact(
+    account: Account,
+) -> None:
+    account.talk(1, "a", contact_id=77)
+    account.talk(2, "", contact_id=77)
+    account.now += 10 * DAY
+    first = account.run()
+    account.now += 10 * DAY
+    new = account.message("a")
+    account.event(talk_id=2, contact_id=77)
+
+    assert names(account.run(first.state)) == [new]
+
+
+def test_one_that_failed_is_asked_for_though_it_ended_before_the_start_date(
+    account: Account,
+) -> None:
+    account.talk(1, "a", updated_at=(START - 100 * DAY) // 1000)
+    state = {
+        "bookmarks": {
+            "chat_history": {"conversations": {}, "read_since": START, "owed": {"a": 0}}
+        }
+    }
+
+    output = account.run(state, start_date="2025-10-01T00:00:00Z")
+
+    assert account.asked() == ["a"]
+    assert "owed" not in output.state["bookmarks"]["chat_history"]
+
+
+def test_an_id_in_another_case_is_the_same_conversation(account: Account) -> None:
+    chat = "30477717-9f3c-4d3f-8101-60327e14dc48"
+    account.talk(1, chat.upper())
+    name = account.message(chat)
+
+    output = account.run(conversation_ids=[chat.upper()])
+
+    assert output.keys == [(chat, name)]
+    assert account.asked() == [chat]
+
+
 def test_a_discovery_that_fails_part_way_is_done_again_from_where_it_began(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -691,6 +876,15 @@ def test_a_conversation_tells_its_talks_its_contact_and_its_lead(
     assert row["outcome"] == "read"
     assert row["newest_message_at"] == "2025-10-09T08:53:20.000+00:00"
     assert row["last_activity_at"] == "2025-10-09T08:53:20.000+00:00"
+
+
+def test_a_contact_whose_number_is_text_is_told_too(account: Account) -> None:
+    account.talk(1, "a", contact_id=0)
+    account.crm.update_talk(1, contact_id="77")
+
+    (row,) = account.run().records_of("conversations")
+
+    assert row["contact_id"] == 77
 
 
 def test_a_talk_travels_as_the_crm_gave_it(account: Account) -> None:

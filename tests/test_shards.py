@@ -11,6 +11,7 @@ import pytest
 from sandbox.crm import OWN_ORIGIN
 from sandbox.seed import seeded_crm
 from sandbox.server import Sandbox
+from tap_kommo_chats.sharding import Shard
 from tests.support import Output, config_for, run
 
 if TYPE_CHECKING:
@@ -147,3 +148,37 @@ def test_a_shard_of_one_is_the_whole(seeded_sandbox: Sandbox) -> None:
     whole = run(config)
 
     assert keys([run({**config, "shard": "1/1"}, whole.state)]) == Counter()
+
+
+def test_a_state_without_bookmarks_hides_nothing_from_another_shard(
+    sandbox: Sandbox,
+) -> None:
+    config = config_for(sandbox, ["unused"])
+    del config["conversation_ids"]
+    config |= {
+        "crm_url": sandbox.url,
+        "crm_access_token": sandbox.crm_token,
+        "crm_origins": [OWN_ORIGIN],
+    }
+    sandbox.crm.add_talk(1, "c3", created_at=1_700_000_000, updated_at=1_700_000_000)
+    sandbox.store.add_conversation("c3")
+    sandbox.store.add_newest("c3", {"message": {"id": "m", "type": "text"}})
+    assert not Shard(1, 2).holds("c3")
+    nothing = run({**config, "shard": "1/2"})
+
+    assert len(run(config, nothing.state).records) == 1
+
+
+def test_what_another_shard_owes_is_left_out_too(sandbox: Sandbox) -> None:
+    sandbox.store.add_conversation("c3")
+    owed = dict.fromkeys(("c3", "c4"), 0)
+    state = {
+        "bookmarks": {
+            "chat_history": {"conversations": {}, "read_since": 1, "owed": owed}
+        }
+    }
+
+    output = run({**config_for(sandbox, ["c3"]), "shard": "2/2"}, state)
+
+    assert [Shard(2, 2).holds(name) for name in owed] == [True, False]
+    assert "owed" not in chat_state(output)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlencode, urlsplit
@@ -52,18 +53,44 @@ _OWN_ORIGIN = "amo.ext."
 
 
 @dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whom talks are with, or what they belong to.
+
+    Attributes:
+        kind: `contact`, `lead` or `customer`.
+        number: Kommo's number of it.
+    """
+
+    kind: str
+    number: int
+
+    def query(self) -> _Query:
+        """Write it as the filter of the list of talks."""
+        if self.kind == "contact":
+            return (("filter[contact_id][]", str(self.number)),)
+        return (
+            ("filter[entity_id][]", str(self.number)),
+            ("filter[entity_type]", self.kind),
+        )
+
+    def has(self, talk: Talk) -> bool:
+        """Tell whether a talk is theirs, or does not say whose it is."""
+        name = "contact_id" if self.kind == "contact" else "entity_id"
+        return read_id(talk.value.get(name)) in {None, self.number}
+
+
+@dataclass(frozen=True, slots=True)
 class _Event:
     """What an event tells.
 
     Attributes:
         talk_id: The talk it names; None when it names none.
-        owner: A filter for the list of talks that gives all of its contact, or of its
-            lead or customer; empty when it names none of these.
+        owner: Whom it is about; None when it does not tell.
         at_ms: When it happened, in milliseconds since 1970.
     """
 
     talk_id: int | None
-    owner: _Query
+    owner: _Owner | None
     at_ms: int
 
 
@@ -118,7 +145,7 @@ class CrmSource:
         self._window = window
         self._asks_for_many = True
         self._page_sizes = list(_PAGE_SIZES)
-        self._talks_of_owner: dict[_Query, tuple[int, ...]] = {}
+        self._talks_of_owner: dict[_Owner, tuple[int, ...]] = {}
         self._skipped: Counter[str] = Counter()
         self._lost = 0
 
@@ -150,7 +177,11 @@ class CrmSource:
         self._resolve({event.talk_id for event in events if event.talk_id is not None})
         for event in events:
             talk = None if event.talk_id is None else self._ledger.talk(event.talk_id)
-            talks = [talk] if talk is not None else self._talks_of(event.owner)
+            talks = (
+                self._talks_of(event.owner)
+                if talk is None or talk.chat_id is None
+                else [talk]
+            )
             self._lost += not talks
             for each in talks:
                 yield from self._of_talk(each, event.at_ms)
@@ -196,45 +227,51 @@ class CrmSource:
         unknown = sorted(id_ for id_ in talk_ids if not self._ledger.was_asked_for(id_))
         for first in range(0, len(unknown), _TALKS_AT_ONCE):
             some = unknown[first : first + _TALKS_AT_ONCE]
-            if self._asks_for_many and len(some) > 1:
+            asked_for_many = self._asks_for_many and len(some) > 1
+            if asked_for_many:
                 self._ask_for_many(some)
-            for talk_id in some:
-                # The list may leave talks out; each alone is documented to be there.
-                if not self._ledger.was_asked_for(talk_id):
-                    self._ask_for_one(talk_id)
+            # The list may leave talks out; each alone is documented to be there.
+            left = [id_ for id_ in some if not self._ledger.was_asked_for(id_)]
+            for talk_id in left:
+                self._ask_for_one(talk_id)
+            if asked_for_many and left == some and any(map(self._ledger.talk, left)):
+                # They are there, and asking for many of them gave none.
+                self._asks_for_many = False
 
     def _ask_for_many(self, talk_ids: list[int]) -> None:
         query = tuple(("filter[talk_id][]", str(talk_id)) for talk_id in talk_ids)
-        try:
+        # Without the filter they are asked for one by one.
+        with suppress(BadRequestError):
             for page in self._pages(TALKS, query, "talks"):
                 self._keep(page)
                 if not any(map(self._ledger.was_asked_for, talk_ids)):
                     # The filter is not heeded, and what comes is the list of all.
                     break
-        except BadRequestError:
-            pass
-        self._asks_for_many = any(map(self._ledger.was_asked_for, talk_ids))
 
     def _ask_for_one(self, talk_id: int) -> None:
         try:
             talk = read_talk(self._client.get(f"{TALKS}/{talk_id}"))
-        except NotFoundError:
+        except (NotFoundError, BadRequestError):
             talk = None
         if talk is None or talk.talk_id != talk_id:
             self._ledger.note_gone_talk(talk_id)
         else:
             self._ledger.keep_talk(talk)
 
-    def _talks_of(self, owner: _Query) -> list[Talk]:
+    def _talks_of(self, owner: _Owner | None) -> list[Talk]:
         """Return all talks of a contact, a lead or a customer."""
-        if not owner:
+        if owner is None:
             return []
         if owner not in self._talks_of_owner:
-            self._talks_of_owner[owner] = tuple(
-                talk.talk_id
-                for page in self._pages(TALKS, owner, "talks")
-                for talk in self._keep(page)
-            )
+            found: list[Talk] = []
+            with suppress(BadRequestError):
+                for page in self._pages(TALKS, owner.query(), "talks"):
+                    theirs = [talk for talk in self._keep(page) if owner.has(talk)]
+                    if not theirs:
+                        # The filter is not heeded, and what comes is the list of all.
+                        break
+                    found += theirs
+            self._talks_of_owner[owner] = tuple(talk.talk_id for talk in found)
         talks = map(self._ledger.talk, self._talks_of_owner[owner])
         return [talk for talk in talks if talk is not None]
 
@@ -287,8 +324,8 @@ class CrmSource:
             )
         if self._lost:
             logger.warning(
-                "%d chat event(s) lead to no conversation, because their talk and all "
-                "others of its contact are gone from the CRM",
+                "%d chat event(s) lead to no conversation: the CRM has neither their "
+                "talk nor another one of the same contact",
                 self._lost,
             )
 
@@ -301,19 +338,17 @@ def _message(event: Mapping[str, Any]) -> Mapping[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def _owner(event: Mapping[str, Any]) -> _Query:
-    """Return the filter that finds all talks of whom an event is about."""
+def _owner(event: Mapping[str, Any]) -> _Owner | None:
+    """Return whom an event is about; the contact, if it names one."""
     embedded = event.get("_embedded")
     entity = embedded.get("entity") if isinstance(embedded, dict) else None
     contact = entity.get("linked_talk_contact_id") if isinstance(entity, dict) else None
     kind, number = event.get("entity_type"), read_id(event.get("entity_id"))
     if (contact_id := read_id(contact)) is not None:
-        return (("filter[contact_id][]", str(contact_id)),)
+        return _Owner("contact", contact_id)
     if number is None or kind not in {"contact", "lead", "customer"}:
-        return ()
-    if kind == "contact":
-        return (("filter[contact_id][]", str(number)),)
-    return (("filter[entity_id][]", str(number)), ("filter[entity_type]", str(kind)))
+        return None
+    return _Owner(str(kind), number)
 
 
 def _next_query(answer: Mapping[str, Any]) -> str | None:

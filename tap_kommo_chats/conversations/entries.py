@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, timezone
@@ -11,7 +12,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from tap_kommo_chats.conversations import Conversation
-from tap_kommo_chats.identifiers import segment_flaw
+from tap_kommo_chats.identifiers import normal_id, segment_flaw
 
 ID_COLUMN = "conversation_id"
 TIME_COLUMN = "updated_at"
@@ -44,8 +45,8 @@ def read_entry(
 
     Returns:
         The conversation; None when its id cannot be used. When only its time cannot,
-        it is one whose last activity is not known, so that it is read rather than
-        passed over.
+        something may just have happened in it, so that it is read rather than passed
+        over, also when another entry has an older time for it.
     """
     conversation_id = entry.get(ID_COLUMN)
     if isinstance(conversation_id, uuid.UUID):
@@ -53,7 +54,7 @@ def read_entry(
     if not isinstance(conversation_id, str):
         report(f"{where} has no {ID_COLUMN} and was left out")
         return None
-    conversation_id = conversation_id.strip()
+    conversation_id = normal_id(conversation_id.strip())
     if flaw := segment_flaw(conversation_id):
         report(f"{where} was left out: its {ID_COLUMN} {flaw}")
         return None
@@ -63,9 +64,9 @@ def read_entry(
         report(
             f"{where} has an {TIME_COLUMN} that is no time from the year 2000 on "
             "(ISO 8601, or Unix seconds or milliseconds): its conversation is read as "
-            "if it had none"
+            "if it had just changed"
         )
-        last_activity_ms = None
+        last_activity_ms = time.time_ns() // 1_000_000
     return Conversation(conversation_id, source, last_activity_ms)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 1000
 _SAID_AT_MOST = 200
+_STEPS_APART = 100_000
 
 _DRIVERS = {
     "postgres": "postgresql+psycopg",
@@ -89,6 +90,11 @@ class SQLSource:
                 else {}
             ),
         )
+        if connection.dialect.name == "sqlite":
+            # Python handles signals between its own steps only, and a query of SQLite's
+            # would be one step.
+            driver: Any = connection.connection.driver_connection
+            driver.set_progress_handler(lambda: 0, _STEPS_APART)
         if statement := _READ_ONLY.get(connection.dialect.name):
             connection.exec_driver_sql(statement)
         # Not `text`, to which the colon of a time in the query would be a parameter.

@@ -311,7 +311,7 @@ def _check_layout(state: Mapping[str, Any]) -> None:
             raise StateError(problem)
         for name, time_ms in times.items():
             if not _is_time(time_ms):
-                problem = f"{part!r} has for {name} what is not a time in milliseconds"
+                problem = f"{part!r} has for {name!r} what is not a time in milliseconds"
                 raise StateError(problem)
     conversations = state.get(_CONVERSATIONS, {})
     if (conversations or _READ_SINCE in state) and not _is_time(state.get(_READ_SINCE)):

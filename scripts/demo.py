@@ -156,6 +156,8 @@ def load(settings: dict[str, str], log: IO[str]) -> None:
     command = [
         str(Path(sys.executable).with_name("meltano")),
         "--log-format=uncolored",
+        # .env may name a real account, beside which the sandbox would be read.
+        f"--env-file={os.devnull}",
         "run",
         # Bookmarks of their own, so that the demo and real runs do not mix.
         "--state-id-suffix=demo",
@@ -167,8 +169,12 @@ def load(settings: dict[str, str], log: IO[str]) -> None:
         [*command, "tap-kommo-chats", "target-duckdb"],
         cwd=ROOT,
         env={
-            **os.environ,
             # The sandbox is what is shown, whatever the shell points Meltano at.
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
+            },
             "MELTANO_PROJECT_ROOT": str(ROOT),
             "MELTANO_ENVIRONMENT": "dev",
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",

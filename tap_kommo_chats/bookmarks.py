@@ -142,6 +142,11 @@ class Bookmarks:
         return min(read_since, self.discovered_until_ms(origins) or 0)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no conversation was read so far."""
+        return not self._read_until
+
+    @property
     def owed_ids(self) -> tuple[str, ...]:
         """The conversations that must be asked for, whatever a hint says of them."""
         return tuple(self._state.get(_OWED, ()))
@@ -311,7 +316,7 @@ def _check_layout(state: Mapping[str, Any]) -> None:
             raise StateError(problem)
         for name, time_ms in times.items():
             if not _is_time(time_ms):
-                problem = f"{part!r} has for {name!r} what is not a time in milliseconds"
+                problem = f"{part!r} has for {name!r} no time in milliseconds"
                 raise StateError(problem)
     conversations = state.get(_CONVERSATIONS, {})
     if (conversations or _READ_SINCE in state) and not _is_time(state.get(_READ_SINCE)):

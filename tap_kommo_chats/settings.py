@@ -464,7 +464,7 @@ class _Parser:
         )
         if together == 0:
             return 0
-        if shard.of > together:
+        if 1 < together < shard.of:
             self.notes.append(
                 f"shard is one of {shard.of}, and each makes up to 1 request per "
                 f"second: run at most {together} at once to keep to "

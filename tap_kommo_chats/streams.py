@@ -262,9 +262,7 @@ class ChatHistoryStream(ChatsAPIStream):
         """
         start_ms = self.kommo_tap.initialized_at
         ledger = self.kommo_tap.ledger
-        bookmarks = Bookmarks(self.stream_state)
-        if note := bookmarks.take_shard(self.settings.shard):
-            self.logger.warning(note)
+        bookmarks = self._open_bookmarks()
         newest_ms: dict[str, int] = {}
         self._tally = RunTally()
         # Before any worker is made, so that all share it.
@@ -312,6 +310,17 @@ class ChatHistoryStream(ChatsAPIStream):
             events.close()
             progress.end(str(self._tally).capitalize(), self._tally.numbers())
             self._progress = None
+
+    def _open_bookmarks(self) -> Bookmarks:
+        """Take over the state, and say what of it does not go on from the last run."""
+        bookmarks = Bookmarks(self.stream_state)
+        if note := bookmarks.take_shard(self.settings.shard):
+            self.logger.warning(note)
+        if bookmarks.is_empty:
+            self.logger.info(
+                "There is no state: every conversation is read from its beginning"
+            )
+        return bookmarks
 
     def show_progress(self) -> None:
         """Show how far the run is, if there is one and it is time to."""

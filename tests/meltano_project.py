@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 TAP = "tap-kommo-chats"
-_MELTANO = Path(sys.executable).with_name("meltano")
+# A developer's .env may name a real account, beside which the sandbox would be read.
+_MELTANO = (
+    Path(sys.executable).with_name("meltano"),
+    f"--env-file={os.devnull}",
+)
 # An installation is part of the first run of each plugin.
 _RUN_SECONDS = 300
 _STOP_SECONDS = 60
@@ -76,7 +80,7 @@ class MeltanoProject:
             arguments: What to run.
         """
         done = subprocess.run(
-            [_MELTANO, *arguments],
+            [*_MELTANO, *arguments],
             cwd=ROOT,
             env=self._environment(),
             capture_output=True,
@@ -112,7 +116,7 @@ class MeltanoProject:
         """
         with (self.folder / "meltano.log").open("w+b") as log:
             process = subprocess.Popen(
-                [_MELTANO, "run", TAP, loader],
+                [*_MELTANO, "run", TAP, loader],
                 cwd=ROOT,
                 env=self._environment(),
                 stdout=log,
@@ -156,7 +160,7 @@ class MeltanoProject:
 
     def _environment(self) -> dict[str, str]:
         return {
-            **os.environ,
+            **without_settings(os.environ),
             "MELTANO_PROJECT_ROOT": str(ROOT),
             "MELTANO_ENVIRONMENT": "dev",
             "MELTANO_SYS_DIR_ROOT": str(self._state),
@@ -168,6 +172,20 @@ class MeltanoProject:
             "TARGET_JSONL_DO_TIMESTAMP_FILE": "false",
             **self.settings,
         }
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what sets Meltano or a plugin up for something else.
+
+    Args:
+        environment: The environment of a developer.
+    """
+    prefixes = ("MELTANO", "TAP_", "TARGET_")
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(prefixes)
+    }
 
 
 class RunningLoad:

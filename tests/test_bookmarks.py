@@ -146,12 +146,15 @@ def test_a_state_of_this_layout_is_taken(state: object) -> None:
         ({"bookmarks": {"chat_history": {"conversations": []}}}, "'conversations'"),
         (
             {"bookmarks": {"chat_history": {"conversations": {"a": "2024"}}}},
-            "has for .a. ",
+            "'a' no time",
         ),
         ({"bookmarks": {"chat_history": {"conversations": {"a": 1}}}}, "'read_since'"),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": 1.5}}}}, "has for .a. "),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": -1}}}}, "has for .a. "),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": True}}}}, "has for .a. "),
+        ({"bookmarks": {"chat_history": {"conversations": {"a": 1.5}}}}, "'a' no time"),
+        ({"bookmarks": {"chat_history": {"conversations": {"a": -1}}}}, "'a' no time"),
+        (
+            {"bookmarks": {"chat_history": {"conversations": {"a": True}}}},
+            "'a' no time",
+        ),
         (
             {"bookmarks": {"chat_history": {"conversations": {}, "read_since": "now"}}},
             "'read_since'",

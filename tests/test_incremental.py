@@ -231,7 +231,7 @@ def test_a_complete_run_moves_the_time_since_which_all_was_read(
 def test_a_damaged_state_stops_the_run_before_any_request(sandbox: Sandbox) -> None:
     state = {"bookmarks": {"chat_history": {"conversations": {"a": "yesterday"}}}}
 
-    with pytest.raises(StateError, match="has for 'a' what"):
+    with pytest.raises(StateError, match="has for 'a' no time"):
         run(config_for(sandbox, ["a"]), state)
 
     assert not sandbox.requests

@@ -100,6 +100,15 @@ def test_the_wheel_holds_the_package_and_its_licence_and_nothing_else(
     }
 
 
+def test_the_metadata_are_of_a_version_that_publishers_know(
+    packages: Packages,
+) -> None:
+    with zipfile.ZipFile(packages.wheel) as archive:
+        metadata = archive.read(f"{STEM}.dist-info/METADATA")
+
+    assert metadata.startswith(b"Metadata-Version: 2.4\n")
+
+
 def test_the_wheel_is_typed(packages: Packages) -> None:
     with zipfile.ZipFile(packages.wheel) as archive:
         assert f"{NAME}/py.typed" in archive.namelist()

@@ -93,7 +93,7 @@ def loads(place: Place, line: str) -> None:
 
     It is run in the project's folder, as the tap is installed from there.
     """
-    shell(line.replace(IN_VENV, ""), ROOT)
+    in_project(line)
     assert place.sandbox.requests
 
 
@@ -129,6 +129,12 @@ def is_run_by_ci(_place: Place, line: str) -> None:
     assert line in script.splitlines()
 
 
+def is_run_by_a_workflow(_place: Place, line: str) -> None:
+    """Look up a command that takes minutes, which GitHub runs every week."""
+    workflow = ROOT / ".github" / "workflows" / "bench.yml"
+    assert f"run: {line} PYTHON=python\n" in workflow.read_text(encoding="utf-8")
+
+
 def is_known_to_make(_place: Place, line: str) -> None:
     """Let make say what it would do, where doing it takes minutes or changes files."""
     make = shutil.which("make")
@@ -156,9 +162,9 @@ def copies_a_state(place: Place, line: str) -> None:
     """Run a command that copies a state, which has to be there."""
     source, copy = shlex.split(line)[-2:]
     state = json.dumps({"singer_state": {"bookmarks": {}}})
-    shell(f"meltano state set --force {source} '{state}'", ROOT)
-    shell(line.replace(IN_VENV, ""), ROOT)
-    assert copy in shell("meltano state list", ROOT)
+    in_project(f"meltano state set --force {source} '{state}'")
+    in_project(line)
+    assert copy in in_project("meltano state list")
     assert not place.sandbox.requests
 
 
@@ -166,7 +172,8 @@ WAYS = (
     Way("", is_a_setting),
     # They are what .ci/run is made of.
     Way(r"make (demo|test)", is_run_by_ci),
-    # `bench` takes minutes, `setup` has been run, and the rest changes this folder.
+    Way(r"make bench", is_run_by_a_workflow),
+    # `setup` is the first step of each of them, and the rest changes this folder.
     Way(r"make [a-z]+( PYTHON=\S+)?", is_known_to_make),
     Way(PROGRAM + r"tap-kommo-chats .*(--about|--discover|--version|--help).*", runs),
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
@@ -285,6 +292,12 @@ def shell(line: str, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def in_project(line: str) -> str:
+    """Run a command of Meltano in the project, without a developer's `.env`."""
+    meltano = f"meltano --env-file={os.devnull} "
+    return shell(line.replace(IN_VENV, "").replace("meltano ", meltano, 1), ROOT)
 
 
 def setting_variables() -> Iterator[str]:

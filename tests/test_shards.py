@@ -143,6 +143,21 @@ def test_fewer_shards_read_what_the_given_state_does_not_know_and_say_so(
     assert "shard" not in chat_state(whole)
 
 
+def test_a_run_without_a_state_says_that_it_reads_everything(
+    seeded_sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    config = {**config_for(seeded_sandbox), "shard": "3/8"}
+    line = "There is no state: every conversation is read from its beginning"
+
+    first = run(config)
+    assert line in caplog.text
+    caplog.clear()
+    run(config, first.state)
+
+    assert line not in caplog.text
+
+
 def test_a_shard_of_one_is_the_whole(seeded_sandbox: Sandbox) -> None:
     config = config_for(seeded_sandbox)
     whole = run(config)

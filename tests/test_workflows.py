@@ -50,6 +50,7 @@ def test_no_job_may_do_more_than_it_has_to() -> None:
         for path in WORKFLOWS
         for name, job in jobs(path.name).items()
     } == {
+        ("bench.yml", "bench"): {"contents": "read"},
         ("release.yml", "test"): {"contents": "read"},
         ("release.yml", "build"): {"contents": "read"},
         ("release.yml", "publish"): {"id-token": "write"},

@@ -31,8 +31,9 @@ MELTANO = PROJECT / ".venv" / "bin" / "meltano"
 TAP, TARGET = "tap-kommo-chats", "target-postgres"
 
 # The pool has a slot for each request a second that Kommo allows one address: 7. Each
-# task takes one slot and makes one request a second, so whatever runs at once keeps to
-# the limit. An account that needs more of it gets more shards.
+# task takes one slot and makes one request a second, to the Chats API and to the CRM
+# each, so whatever runs at once keeps to the limit of both. An account that needs more
+# of it gets more shards.
 POOL = "kommo"
 REQUESTS_PER_SECOND = 1
 
@@ -73,9 +74,16 @@ class MeltanoOperator(BaseOperator):
             stdin.write(given)
             stdin.seek(0)
             self._process = subprocess.Popen(
-                [MELTANO, "--log-format=uncolored", *command],
+                [
+                    MELTANO,
+                    "--log-format=uncolored",
+                    # Sources of conversations add up: one account's, in .env or in the
+                    # worker's environment, would be read for all.
+                    f"--env-file={os.devnull}",
+                    *command,
+                ],
                 cwd=PROJECT,
-                env={**os.environ, "NO_COLOR": "1", **settings},
+                env={**without_settings(os.environ), "NO_COLOR": "1", **settings},
                 stdin=stdin,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
@@ -164,11 +172,42 @@ class LoadShard(MeltanoOperator):
         )
 
 
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out settings of tap and target."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("TAP_", "TARGET_"))
+    }
+
+
+def shards_of(account: object) -> int:
+    """Return how many tasks share an account.
+
+    Raises:
+        ValueError: If the Variable is not as it should be.
+    """
+    shards = account.get("shards", 1) if isinstance(account, dict) else None
+    if not isinstance(shards, int) or shards < 1:
+        message = (
+            "In the Variable kommo_accounts, an account is an object with settings of "
+            'the tap and, where it is shared, "shards": a whole number from 1 on'
+        )
+        raise ValueError(message)
+    return shards
+
+
 def tap_settings(account: str, shard: str) -> dict[str, str]:
     """Return the tap's settings as environment variables."""
     kommo = Connection.get("kommo")
+    given = Variable.get("kommo_accounts", deserialize_json=True)[account]
+    # Says what is wrong with an account to whom it is wrong for.
+    shards_of(given)
+    if not kommo.password:
+        message = "The connection kommo has no password: the channel's secret"
+        raise ValueError(message)
     settings = {
-        **Variable.get("kommo_accounts", deserialize_json=True)[account],
+        **given,
         # What is secret and differs between accounts, such as `crm_access_token`.
         **kommo.extra_dejson.get(account, {}),
         "channel_secret": kommo.password,
@@ -181,17 +220,24 @@ def tap_settings(account: str, shard: str) -> dict[str, str]:
         if isinstance(value, str)
         else json.dumps(value)
         for name, value in settings.items()
+        if value is not None
     }
 
 
 def target_settings() -> dict[str, str]:
     """Return the target's settings as environment variables."""
     warehouse = Connection.get("kommo_warehouse")
+    if not (warehouse.host and warehouse.login and warehouse.schema):
+        message = (
+            "The connection kommo_warehouse has to have a host, a login, a password "
+            "and, as the schema, the database"
+        )
+        raise ValueError(message)
     return {
         "TARGET_POSTGRES_HOST": warehouse.host,
         "TARGET_POSTGRES_PORT": str(warehouse.port or 5432),
         "TARGET_POSTGRES_USER": warehouse.login,
-        "TARGET_POSTGRES_PASSWORD": warehouse.password,
+        "TARGET_POSTGRES_PASSWORD": warehouse.password or "",
         "TARGET_POSTGRES_DATABASE": warehouse.schema,
     }
 
@@ -206,13 +252,14 @@ with DAG(
     # Two runs would read the same messages and use up each other's requests.
     max_active_runs=1,
     default_args={
-        "retries": 3,
-        # Pauses of 5 to 10, 10 to 20 and 20 to 40 minutes: they grow from Airflow's
-        # setting `default_task_retry_delay`.
+        # The next run waits for them, and it asks again for what failed.
+        "retries": 2,
+        # Pauses of 5 to 10 and 10 to 20 minutes: they grow from Airflow's setting
+        # `default_task_retry_delay`.
         "retry_exponential_backoff": 2,
         "max_retry_delay": timedelta(hours=1),
-        # Longer than the first load of a large account takes. What was loaded until
-        # then is kept: the retry goes on from there.
+        # 20,000 requests of one task. The first load of a large account may take
+        # longer: the retry goes on from the last state that the target passed on.
         "execution_timeout": timedelta(hours=6),
     },
 ):
@@ -220,13 +267,18 @@ with DAG(
     @task
     def list_jobs() -> list[dict[str, str]]:
         """List the shards of all accounts."""
+        jobs = []
         accounts = Variable.get("kommo_accounts", deserialize_json=True)
-        return [
-            {"account": name, "shard": f"{number}/{shards}"}
-            for name, account in accounts.items()
-            for shards in [account.get("shards", 1)]
-            for number in range(1, shards + 1)
-        ]
+        for name, account in accounts.items():
+            shards = 1
+            # One that is not as it should be fails in its own task, not in this one.
+            with suppress(ValueError):
+                shards = shards_of(account)
+            jobs += [
+                {"account": name, "shard": f"{number}/{shards}"}
+                for number in range(1, shards + 1)
+            ]
+        return jobs
 
     prepare = PrepareTarget(task_id="prepare")
     load = LoadShard.partial(

@@ -926,6 +926,24 @@ def test_talks_that_were_not_written_are_told_by_the_next_run(account: Account) 
     assert [row["talk_id"] for row in second.records_of("talks")] == [1]
 
 
+def test_conversations_that_were_not_written_are_met_again_by_the_next_run(
+    account: Account,
+) -> None:
+    account.talk(1, "a")
+    with account.clock(), captured_output() as collected:
+        catalog = TapKommoChats(config=account.config()).catalog_dict
+        for entry in catalog["streams"]:
+            entry["metadata"][-1]["metadata"]["selected"] = (
+                entry["tap_stream_id"] != "talks"
+            )
+        TapKommoChats(config=account.config(), catalog=catalog).sync_all()
+
+    lines = collected[0].messages
+    told = next(n for n, m in enumerate(lines) if m.get("stream") == "conversations")
+    assert "discovered_until" not in str(lines[:told])
+    assert "discovered_until" in str(collected[0].state)
+
+
 def test_talks_alone_can_be_selected(account: Account) -> None:
     account.talk(1, "a")
     account.message("a")

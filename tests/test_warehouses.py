@@ -23,7 +23,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from sandbox.seed import generated_store, seeded_store
+from sandbox.crm import OWN_ORIGIN
+from sandbox.seed import generated_store, seeded_crm, seeded_store
 from sandbox.server import Sandbox
 from tests.meltano_project import ROOT, TAP, MeltanoProject, settings_for
 
@@ -146,6 +147,30 @@ def test_the_next_run_brings_what_was_added_and_edited(two_runs: TwoRuns) -> Non
 def test_a_database_holds_each_message_once(two_runs: TwoRuns) -> None:
     assert repeated(two_runs.first) == set()
     assert repeated(two_runs.second) == set()
+
+
+@pytest.mark.parametrize("loader", DATABASES)
+def test_messages_can_be_joined_to_their_contacts(
+    loader: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    store = generated_store(5, 3)
+    with Sandbox(store, crm=seeded_crm(store)) as sandbox:
+        warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
+        warehouse.project.load(loader)
+        talks = sandbox.crm.talks()
+
+    contacts = {talk["contact_id"] for talk in talks if talk["origin"] == OWN_ORIGIN}
+    assert warehouse.ask("SELECT count(*), count(updated_at) FROM talks") == (
+        len(talks),
+        len(talks),
+    )
+    assert warehouse.ask(
+        "SELECT count(DISTINCT c.conversation_id), count(DISTINCT m.message_id),"
+        " count(DISTINCT t.contact_id), max(c.outcome), count(c.last_read_at) > 0"
+        " FROM conversations AS c"
+        " JOIN chat_history AS m ON m.conversation_id = c.conversation_id"
+        " JOIN talks AS t ON t.chat_id = c.conversation_id"
+    ) == (5, 15, len(contacts), "read", True)
 
 
 @pytest.mark.parametrize("two_runs", ["target-jsonl"], indirect=True)
@@ -355,6 +380,7 @@ def warehouse_of(
         folder,
         {
             **settings_for(sandbox),
+            **crm_settings_for(sandbox),
             "TARGET_POSTGRES_HOST": postgres.host,
             "TARGET_POSTGRES_PORT": str(postgres.port),
             "TARGET_POSTGRES_USER": postgres.user,
@@ -390,6 +416,17 @@ def warehouse_of(
         return ask(query)[1]
 
     return Warehouse(loader, project, rows, first_answer)
+
+
+def crm_settings_for(sandbox: Sandbox) -> dict[str, str]:
+    """Return the settings to search a sandbox's CRM, if there is anything in it."""
+    if not sandbox.crm.talks():
+        return {}
+    return {
+        "TAP_KOMMO_CHATS_CRM_URL": sandbox.url,
+        "TAP_KOMMO_CHATS_CRM_ACCESS_TOKEN": sandbox.crm_token,
+        "TAP_KOMMO_CHATS_CRM_ORIGINS": json.dumps([OWN_ORIGIN]),
+    }
 
 
 def duckdb_answers(file: Path, query: str) -> list[tuple[Any, ...]]:

@@ -5,13 +5,10 @@ They write down what the reading of messages met, and so come after it.
 
 from __future__ import annotations
 
-import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singer_sdk import Stream
 from singer_sdk import typing as th
-from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from tap_kommo_chats import talks
 from tap_kommo_chats.bookmarks import Bookmarks
@@ -19,6 +16,7 @@ from tap_kommo_chats.conversations import CRM
 from tap_kommo_chats.errors import StopRequestedError
 from tap_kommo_chats.ledger import Outcome
 from tap_kommo_chats.messages import format_instant
+from tap_kommo_chats.plain_stream import PlainStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -108,15 +106,11 @@ _OUTCOMES: dict[Outcome | None, str] = {
 }
 
 
-class _TellingStream(Stream):
+class _TellingStream(PlainStream):
     """A stream that tells of what the reading of messages met.
 
     It keeps no bookmark of its own.
     """
-
-    STATE_MSG_FREQUENCY = sys.maxsize
-    # Records are made to fit their schema.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: TapKommoChats) -> None:
         """Make the stream.
@@ -164,17 +158,6 @@ class _TellingStream(Stream):
                     pass
             except StopRequestedError:
                 tap.chat_history.stop_if_asked()
-
-    def _write_starting_replication_value(self, context: Context | None) -> None:
-        pass
-
-    def _increment_stream_state(
-        self,
-        latest_record: Record,
-        *,
-        context: Context | None = None,
-    ) -> None:
-        pass
 
 
 class ConversationsStream(_TellingStream):

@@ -31,8 +31,11 @@ CREATE TABLE conversations (
     number INTEGER PRIMARY KEY,
     conversation_id TEXT NOT NULL UNIQUE,
     sources TEXT NOT NULL,
-    last_activity_ms INTEGER,
-    outcome TEXT,
+    last_activity_ms INTEGER
+);
+CREATE TABLE outcomes (
+    conversation_id TEXT PRIMARY KEY,
+    outcome TEXT NOT NULL,
     newest_ms INTEGER,
     read_ms INTEGER,
     error TEXT
@@ -44,6 +47,20 @@ CREATE TABLE talks (
     talk BLOB
 );
 CREATE INDEX talks_of_chat ON talks (chat_id);
+"""
+
+
+# All in one statement: Python hands the turn to another thread with each, and while
+# others read, it takes longer to get it back than the statement takes.
+_NOTE_ALL = """
+INSERT OR REPLACE INTO outcomes
+SELECT
+    json_extract(value, '$[0]'),
+    json_extract(value, '$[1]'),
+    json_extract(value, '$[2]'),
+    json_extract(value, '$[3]'),
+    json_extract(value, '$[4]')
+FROM json_each(?)
 """
 
 
@@ -90,6 +107,7 @@ class Ledger:
         self.size = 0
         # An empty name is a temporary database, deleted when it is closed.
         self._database = sqlite3.connect("", isolation_level=None)
+        self._noted: dict[str, tuple[Outcome, int | None, int | None, str | None]] = {}
         self._database.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_TABLES}"
         )
@@ -107,7 +125,7 @@ class Ledger:
         """
         row = self._database.execute(
             "SELECT sources, last_activity_ms, outcome FROM conversations"
-            " WHERE conversation_id = ?",
+            " LEFT JOIN outcomes USING (conversation_id) WHERE conversation_id = ?",
             (conversation.conversation_id,),
         ).fetchone()
         if row is None:
@@ -135,7 +153,7 @@ class Ledger:
             conversation.conversation_id,
             sources,
             max(times, default=None),
-            row[2] and Outcome(row[2]),
+            self._outcome(conversation.conversation_id, row[2]),
         )
         self._database.execute(
             "UPDATE conversations SET sources = ?, last_activity_ms = ?"
@@ -162,11 +180,19 @@ class Ledger:
             read_ms: When it was read; see `Entry`.
             error: Why it could not be read; see `Entry`.
         """
-        self._database.execute(
-            "UPDATE conversations SET outcome = ?, newest_ms = ?, read_ms = ?,"
-            " error = ? WHERE conversation_id = ?",
-            (outcome.value, newest_ms, read_ms, error, conversation_id),
-        )
+        self._noted[conversation_id] = (outcome, newest_ms, read_ms, error)
+        if len(self._noted) >= _ROWS_AT_ONCE:
+            self._write_noted()
+
+    def _write_noted(self) -> None:
+        noted = [(id_, *values) for id_, values in self._noted.items()]
+        self._database.execute(_NOTE_ALL, (_ENCODER.encode(noted).decode(),))
+        self._noted.clear()
+
+    def _outcome(self, conversation_id: str, written: str | None) -> Outcome | None:
+        if conversation_id in self._noted:
+            return self._noted[conversation_id][0]
+        return None if written is None else Outcome(written)
 
     def conversation_ids(self) -> Iterator[str]:
         """Go through the ids of all conversations that a source named."""
@@ -181,18 +207,23 @@ class Ledger:
         What was learned or noted in the meantime is seen.
         """
         number = 0
-        while rows := self._database.execute(
-            "SELECT number, conversation_id, sources, last_activity_ms, outcome,"
-            " newest_ms, read_ms, error FROM conversations WHERE number > ?"
-            " ORDER BY number LIMIT ?",
-            (number, _ROWS_AT_ONCE),
-        ).fetchall():
+        while True:
+            self._write_noted()
+            rows = self._database.execute(
+                "SELECT number, conversation_id, sources, last_activity_ms, outcome,"
+                " newest_ms, read_ms, error FROM conversations"
+                " LEFT JOIN outcomes USING (conversation_id) WHERE number > ?"
+                " ORDER BY number LIMIT ?",
+                (number, _ROWS_AT_ONCE),
+            ).fetchall()
+            if not rows:
+                return
             for number, id_, sources, activity, outcome, newest, read, error in rows:  # noqa: B007 (the last one is where the next rows begin)
                 yield Entry(
                     id_,
                     tuple(sources.split()),
                     activity,
-                    outcome and Outcome(outcome),
+                    self._outcome(id_, outcome),
                     newest,
                     read,
                     error,

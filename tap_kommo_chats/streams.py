@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import quote
 
 from singer_sdk import metrics
-from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
-from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams.rest import HTTPRequest, PageContext
 
@@ -37,6 +31,7 @@ from tap_kommo_chats.pagination import (
     HistoryPaginator,
     PagingError,
 )
+from tap_kommo_chats.plain_stream import PlainStream
 from tap_kommo_chats.progress import Progress, Snapshot
 from tap_kommo_chats.reader import End, Failure, Part, Quiet, read_all
 from tap_kommo_chats.writer import flush_output
@@ -137,7 +132,7 @@ class RunTally:
         return found
 
 
-class ChatHistoryStream(ChatsAPIStream):
+class ChatHistoryStream(PlainStream, ChatsAPIStream):
     """The messages of every conversation, one record each."""
 
     name = "chat_history"
@@ -145,11 +140,6 @@ class ChatHistoryStream(ChatsAPIStream):
     primary_keys = ("conversation_id", "message_id")
     replication_key = "sent_at"
     schema: ClassVar[dict[str, Any]] = SCHEMA
-
-    # STATE goes out by time, between conversations.
-    STATE_MSG_FREQUENCY = sys.maxsize
-    # `to_record` sees to it that a record fits the schema.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: TapKommoChats) -> None:
         """Make the stream.
@@ -508,67 +498,6 @@ class ChatHistoryStream(ChatsAPIStream):
         if problems:
             msg = f"Not everything was delivered: {'; '.join(problems)}"
             raise IncompleteRunError(msg)
-
-    # What the SDK would do for a stream that has one time as its bookmark.
-
-    def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Set no upper bound for a bookmark that the stream does not keep."""
-
-    def _write_record_message(self, record: Record) -> None:
-        """Write a record, without looking for what to leave out when nothing is.
-
-        The SDK walks through every field of every record to see whether it was
-        deselected, which takes longer than anything else done with the record.
-        """
-        if not self._is_plain:
-            super()._write_record_message(record)
-            return
-        self._tap.write_message(
-            RecordMessage(
-                stream=self.name,
-                record=record,
-                time_extracted=datetime.now(timezone.utc),
-            )
-        )
-        self.state_manager.is_flushed = False
-
-    @cached_property
-    def _is_plain(self) -> bool:
-        """Whether every field is selected and no stream map is set."""
-        maps = self.stream_maps
-        return (
-            all(self.mask.values())
-            and [type(stream_map) for stream_map in maps] == [SameRecordTransform]
-            and maps[0].stream_alias == self.name
-            and not maps[0].flattening_enabled
-        )
-
-    def generate_child_contexts(
-        self,
-        record: Record,  # noqa: ARG002 (the SDK's)
-        context: Context | None,  # noqa: ARG002 (the SDK's)
-    ) -> Iterable[Context | None]:
-        """Make no context for each record: the stream has no children.
-
-        Args:
-            record: Not looked at.
-            context: Not looked at.
-
-        Returns:
-            Nothing.
-        """
-        return ()
-
-    def _write_starting_replication_value(self, context: Context | None) -> None:
-        pass
-
-    def _increment_stream_state(
-        self,
-        latest_record: Record,
-        *,
-        context: Context | None = None,
-    ) -> None:
-        pass
 
 
 def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:

@@ -8,6 +8,7 @@ outlives the run, and no message is in it.
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -106,7 +107,12 @@ class Ledger:
         """Start with nothing known."""
         self.size = 0
         # An empty name is a temporary database, deleted when it is closed.
-        self._database = sqlite3.connect("", isolation_level=None)
+        self._database = sqlite3.connect(
+            "", isolation_level=None, check_same_thread=False
+        )
+        # Python complains of one that nobody closes. Its garbage may be collected in
+        # any thread.
+        weakref.finalize(self, self._database.close)
         self._noted: dict[str, tuple[Outcome, int | None, int | None, str | None]] = {}
         self._database.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_TABLES}"

@@ -62,14 +62,13 @@ class SQLSource:
         Raises:
             RunError: If the database cannot be asked, or breaks off.
         """
-        # Imported only by those who list conversations in a database.
         engine = self._engine()
-        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
-
         try:
             with engine.connect() as connection:
                 yield from self._rows(connection)
-        except SQLAlchemyError as error:
+        except RunError:
+            raise
+        except Exception as error:  # noqa: BLE001 (drivers have errors of their own)
             msg = (
                 f"The query of conversations failed ({self._what_it_said(error)}): "
                 "check conversations_sql_url and conversations_sql_query"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.workload import CHANNEL_SECRET, SCOPE_ID, conversation_id
-from tap_kommo_chats.bookmarks import Bookmarks
+from tap_kommo_chats.state.bookmarks import Bookmarks
 from tap_kommo_chats.tap import TapKommoChats
 
 

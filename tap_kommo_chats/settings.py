@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from singer_sdk import typing as th
 
-from tap_kommo_chats.conversations.file import file_format
 from tap_kommo_chats.identifiers import UUID, normal_id, segment_flaw
 from tap_kommo_chats.sharding import WHOLE, Shard
+from tap_kommo_chats.sources.file import file_format
 
 Config: TypeAlias = Mapping[str, Any]
 

@@ -17,16 +17,16 @@ from singer_sdk.helpers.capabilities import (
 )
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from tap_kommo_chats.bookmarks import check_state
-from tap_kommo_chats.conversation_streams import ConversationsStream, TalksStream
-from tap_kommo_chats.conversations.crm import CrmSource, Window
-from tap_kommo_chats.conversations.survey import lists, survey
-from tap_kommo_chats.crm_client import CrmClient
 from tap_kommo_chats.errors import StopRequestedError
-from tap_kommo_chats.ledger import Ledger
+from tap_kommo_chats.kommo.crm import CrmClient
+from tap_kommo_chats.run.find import lists, survey
 from tap_kommo_chats.settings import SETTINGS_SCHEMA, Settings, SettingsError
-from tap_kommo_chats.streams import ChatHistoryStream
-from tap_kommo_chats.writer import BufferedWriter
+from tap_kommo_chats.sources.crm import CrmSource, Window
+from tap_kommo_chats.state.bookmarks import check_state
+from tap_kommo_chats.state.ledger import Ledger
+from tap_kommo_chats.streams.chat_history import ChatHistoryStream
+from tap_kommo_chats.streams.conversations import ConversationsStream, TalksStream
+from tap_kommo_chats.streams.writer import BufferedWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from singer_sdk import Stream
 
-    from tap_kommo_chats.bookmarks import Bookmarks
-    from tap_kommo_chats.ledger import Entry
+    from tap_kommo_chats.state.bookmarks import Bookmarks
+    from tap_kommo_chats.state.ledger import Entry
 
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""

@@ -10,7 +10,7 @@ from hypothesis import settings
 from sandbox.conversations import ConversationStore
 from sandbox.seed import seeded_store
 from sandbox.server import Sandbox
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

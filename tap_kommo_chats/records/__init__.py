@@ -1,0 +1,1 @@
+"""What the API gives, and the Singer record it becomes. Pure."""

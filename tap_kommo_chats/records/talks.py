@@ -1,0 +1,163 @@
+"""One talk of the CRM, and the Singer record it becomes.
+
+A talk is a conversation's being worked on, from the first message until an agent closes
+it; one conversation can have many over time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from singer_sdk import typing as th
+
+from tap_kommo_chats.identifiers import normal_id, segment_flaw
+from tap_kommo_chats.records.fields import known_fields, sort_out
+
+_INT64_END = 2**63
+_LATEST_S = 253_402_300_799
+"""The end of the year 9999 in Unix seconds, the last one a calendar has."""
+
+
+def _text(name: str, description: str) -> th.Property[str]:
+    return th.Property(name, th.StringType, description=description)
+
+
+def _number(name: str, description: str) -> th.Property[int]:
+    return th.Property(name, th.IntegerType, description=description)
+
+
+def _flag(name: str, description: str) -> th.Property[bool]:
+    return th.Property(name, th.BooleanType, description=description)
+
+
+SCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "scope_id",
+        th.StringType,
+        required=True,
+        description="The channel and the account the talk was read for. Part of the "
+        "key, because nobody promises that two accounts count their talks together.",
+    ),
+    th.Property(
+        "talk_id",
+        th.IntegerType,
+        required=True,
+        description="Kommo's number of the talk.",
+    ),
+    _text("chat_id", "The conversation: conversation_id of chat_history."),
+    _text("origin", "The channel: amo.ext.<number> for an integration's own."),
+    _number("contact_id", "The contact who writes."),
+    _text("entity_type", "What the talk belongs to, such as lead or customer."),
+    _number("entity_id", "Its number."),
+    _text("status", "in_work, closed, and others."),
+    _flag("is_in_work", "Whether it is open."),
+    _flag("is_read", "Whether it was read."),
+    _number("rate", "The customer's rating."),
+    _number("source_id", "The source in the CRM it came from."),
+    _number("created_at", "When it began, in Unix seconds."),
+    _number("updated_at", "When it was last changed, in Unix seconds."),
+    _number("missed_at", "When it was missed, in Unix seconds."),
+    _number("account_id", "Kommo's number of the account."),
+    th.Property(
+        "extra",
+        th.ObjectType(additional_properties=True),
+        description="What the CRM gave and no field above takes. Null when there is "
+        "none.",
+    ),
+).to_dict()
+"""JSON schema of the `talks` stream."""
+
+_OURS = frozenset(("scope_id", "extra"))
+_KNOWN = known_fields(
+    {
+        "properties": {
+            name: field
+            for name, field in SCHEMA["properties"].items()
+            if name not in _OURS
+        }
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A talk that can be told from others.
+
+    Attributes:
+        talk_id: Kommo's number of it.
+        chat_id: Its conversation, fit to stand in a request's path; None when there is
+            none or it is not fit.
+        origin: The channel; empty when it is not known.
+        updated_ms: When it was last changed, in milliseconds since 1970; None when that
+            is not known.
+        value: The talk as the CRM gave it.
+    """
+
+    talk_id: int
+    chat_id: str | None
+    origin: str
+    updated_ms: int | None
+    value: dict[str, Any]
+
+
+def read_talk(value: object) -> Talk | None:
+    """Read a talk leniently.
+
+    Args:
+        value: What stands where a talk should.
+
+    Returns:
+        The talk; None when it has no id.
+    """
+    if not isinstance(value, dict):
+        return None
+    talk_id = read_id(value.get("talk_id"))
+    if talk_id is None:
+        return None
+    chat_id, origin = value.get("chat_id"), value.get("origin")
+    updated_at = read_id(value.get("updated_at"))
+    return Talk(
+        talk_id,
+        normal_id(chat_id)
+        if isinstance(chat_id, str) and not segment_flaw(chat_id)
+        else None,
+        origin if isinstance(origin, str) else "",
+        updated_at * 1000
+        if updated_at is not None and updated_at <= _LATEST_S
+        else None,
+        value,
+    )
+
+
+def read_id(value: object) -> int | None:
+    """Read a number that the CRM writes as number or as text (both were seen).
+
+    Args:
+        value: What stands where the number should.
+
+    Returns:
+        The number; None when it is none from 1 on that fits 64 bits.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:20])
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 < value < _INT64_END else None
+
+
+def to_record(talk: Talk, scope_id: str) -> dict[str, Any]:
+    """Make a talk's record.
+
+    Args:
+        talk: The talk.
+        scope_id: The scope the run reads.
+
+    Returns:
+        A record of the stream's schema. Values travel as they came, but for the id,
+        which is a number also where the CRM writes it as text.
+    """
+    extra: dict[str, Any] = {}
+    fields = sort_out(talk.value, _KNOWN, extra)
+    fields["talk_id"] = talk.talk_id
+    return {"scope_id": scope_id, **fields, "extra": extra or None}

@@ -1,0 +1,1 @@
+"""One run, without Singer: find, plan, read, book, stop, progress, threads."""

@@ -1,0 +1,120 @@
+"""One entry of a list of conversations: a row of a query, or a line of a file."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TypeAlias
+
+from tap_kommo_chats.identifiers import normal_id, segment_flaw
+from tap_kommo_chats.sources import Conversation
+
+ID_COLUMN = "conversation_id"
+TIME_COLUMN = "updated_at"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EARLIEST_MS = 946_684_800_000
+"""The year 2000. What is taken for an earlier time, such as 20250105, is none."""
+
+_LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999, the last one a calendar has."""
+
+_SECONDS_BELOW = 100_000_000_000
+"""As seconds this is the year 5138, as milliseconds 1973: nothing is both."""
+
+Report: TypeAlias = Callable[[str], None]
+"""Takes one line on an entry that is not as it should be."""
+
+
+def read_entry(
+    entry: Mapping[str, object], source: str, where: str, report: Report
+) -> Conversation | None:
+    """Read one entry.
+
+    Args:
+        entry: Its values by column: `conversation_id`, and `updated_at` where there is
+            one. Others are not looked at.
+        source: The name of the source.
+        where: The entry's place, such as `line 3 of conversations_file`.
+        report: Is told what is wrong with the entry.
+
+    Returns:
+        The conversation; None when its id cannot be used. When only its time cannot,
+        something may just have happened in it, so that it is read rather than passed
+        over, also when another entry has an older time for it.
+    """
+    conversation_id = entry.get(ID_COLUMN)
+    if isinstance(conversation_id, uuid.UUID):
+        conversation_id = str(conversation_id)
+    if not isinstance(conversation_id, str):
+        report(f"{where} has no {ID_COLUMN} and was left out")
+        return None
+    conversation_id = normal_id(conversation_id.strip())
+    if flaw := segment_flaw(conversation_id):
+        report(f"{where} was left out: its {ID_COLUMN} {flaw}")
+        return None
+    try:
+        last_activity_ms = read_time(entry.get(TIME_COLUMN))
+    except ValueError:
+        report(
+            f"{where} has an {TIME_COLUMN} that is no time from the year 2000 on "
+            "(ISO 8601, or Unix seconds or milliseconds): its conversation is read as "
+            "if it had just changed"
+        )
+        last_activity_ms = time.time_ns() // 1_000_000
+    return Conversation(conversation_id, source, last_activity_ms)
+
+
+def read_time(value: object) -> int | None:
+    """Read when something last happened.
+
+    Args:
+        value: ISO 8601, Unix seconds or milliseconds as number or text, or what a
+            database driver makes of a time. Without a zone it is UTC. A date without a
+            time is the end of that day, because a time too early would cost messages.
+
+    Returns:
+        Milliseconds since 1970; None when the value is empty.
+
+    Raises:
+        ValueError: If it is no time, or one before the year 2000 or after 9999.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    milliseconds = _milliseconds(value)
+    if not _EARLIEST_MS <= milliseconds <= _LATEST_MS:
+        msg = "not a time of the years 2000 to 9999"
+        raise ValueError(msg)
+    return milliseconds
+
+
+def _milliseconds(value: object) -> int:
+    if isinstance(value, str):
+        text = value.strip()
+        if re.fullmatch(r"\d{1,15}(\.\d{1,9})?", text, re.ASCII):
+            return _milliseconds(Decimal(text))
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return _milliseconds(date.fromisoformat(text))
+        if not re.match(r"\d{4}-\d\d-\d\d[T ]", text, re.ASCII):
+            msg = "not a date and a time"
+            raise ValueError(msg)
+        # The SDK teaches Python 3.10 to read a trailing Z.
+        return _milliseconds(datetime.fromisoformat(text))
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
+    if isinstance(value, date):
+        last = datetime(value.year, value.month, value.day, 23, 59, 59, 999_999)  # noqa: DTZ001 (its zone is set next)
+        return _milliseconds(last)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        msg = "not a time"
+        raise ValueError(msg)  # noqa: TRY004 (one error for whatever is no time)
+    if not isinstance(value, int) and not math.isfinite(value):
+        msg = "not a time"
+        raise ValueError(msg)
+    return int(value * 1000) if value < _SECONDS_BELOW else int(value)

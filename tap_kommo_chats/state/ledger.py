@@ -1,0 +1,314 @@
+"""What a run knows of each conversation and each talk.
+
+It stands in a temporary SQLite database of the process, which takes to the disk what
+does not fit its small cache: memory stays flat however many there are. Nothing of it
+outlives the run, and no message is in it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import weakref
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tap_kommo_chats.records.talks import Talk, read_talk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_kommo_chats.sources import Conversation
+
+_ROWS_AT_ONCE = 1000
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+_TABLES = """
+CREATE TABLE conversations (
+    number INTEGER PRIMARY KEY,
+    conversation_id TEXT NOT NULL UNIQUE,
+    sources TEXT NOT NULL,
+    last_activity_ms INTEGER
+);
+CREATE TABLE outcomes (
+    conversation_id TEXT PRIMARY KEY,
+    outcome TEXT NOT NULL,
+    newest_ms INTEGER,
+    read_ms INTEGER,
+    error TEXT
+);
+CREATE TABLE talks (
+    talk_id INTEGER PRIMARY KEY,
+    chat_id TEXT,
+    updated_ms INTEGER,
+    talk BLOB
+);
+CREATE INDEX talks_of_chat ON talks (chat_id);
+"""
+
+
+# All in one statement: Python hands the turn to another thread with each, and while
+# others read, it takes longer to get it back than the statement takes.
+_NOTE_ALL = """
+INSERT OR REPLACE INTO outcomes
+SELECT
+    json_extract(value, '$[0]'),
+    json_extract(value, '$[1]'),
+    json_extract(value, '$[2]'),
+    json_extract(value, '$[3]'),
+    json_extract(value, '$[4]')
+FROM json_each(?)
+"""
+
+
+class Outcome(str, Enum):
+    """What became of a conversation in a run."""
+
+    ASKED = "asked"
+    READ = "read"
+    EMPTY = "empty"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the run knows of one conversation.
+
+    Attributes:
+        conversation_id: Kommo's id of it.
+        sources: The names of the sources that named it.
+        last_activity_ms: When something last happened in it, the latest time that a
+            source gave, in milliseconds since 1970; None when none did.
+        outcome: What became of it so far; None before that was decided.
+        newest_ms: The time of its newest message, in milliseconds since 1970; 0 when
+            it has none, None when that is not known.
+        read_ms: When this run read it, in milliseconds since 1970; None if it did not.
+        error: Why it could not be read; None when it could.
+    """
+
+    conversation_id: str
+    sources: tuple[str, ...]
+    last_activity_ms: int | None
+    outcome: Outcome | None = None
+    newest_ms: int | None = None
+    read_ms: int | None = None
+    error: str | None = None
+
+
+class Ledger:
+    """The ledger of one run. One thread writes and reads it."""
+
+    def __init__(self) -> None:
+        """Start with nothing known."""
+        self.size = 0
+        # An empty name is a temporary database, deleted when it is closed.
+        self._database = sqlite3.connect(
+            "", isolation_level=None, check_same_thread=False
+        )
+        # Python complains of one that nobody closes. Its garbage may be collected in
+        # any thread.
+        weakref.finalize(self, self._database.close)
+        self._noted: dict[str, tuple[Outcome, int | None, int | None, str | None]] = {}
+        self._database.executescript(
+            f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_TABLES}"
+        )
+
+    # Conversations
+
+    def learn(self, conversation: Conversation) -> Entry:
+        """Add what a source knows to what is known.
+
+        Args:
+            conversation: A conversation as one source knows it.
+
+        Returns:
+            What is known of it now.
+        """
+        row = self._database.execute(
+            "SELECT sources, last_activity_ms, outcome FROM conversations"
+            " LEFT JOIN outcomes USING (conversation_id) WHERE conversation_id = ?",
+            (conversation.conversation_id,),
+        ).fetchone()
+        if row is None:
+            entry = Entry(
+                conversation.conversation_id,
+                (conversation.source,),
+                conversation.last_activity_ms,
+            )
+            self._database.execute(
+                "INSERT INTO conversations (conversation_id, sources, last_activity_ms)"
+                " VALUES (?, ?, ?)",
+                (entry.conversation_id, conversation.source, entry.last_activity_ms),
+            )
+            self.size += 1
+            return entry
+        sources = tuple(row[0].split())
+        if conversation.source not in sources:
+            sources = (*sources, conversation.source)
+        times = [
+            moment
+            for moment in (row[1], conversation.last_activity_ms)
+            if moment is not None
+        ]
+        entry = Entry(
+            conversation.conversation_id,
+            sources,
+            max(times, default=None),
+            self._outcome(conversation.conversation_id, row[2]),
+        )
+        self._database.execute(
+            "UPDATE conversations SET sources = ?, last_activity_ms = ?"
+            " WHERE conversation_id = ?",
+            (" ".join(sources), entry.last_activity_ms, entry.conversation_id),
+        )
+        return entry
+
+    def note(
+        self,
+        conversation_id: str,
+        outcome: Outcome,
+        *,
+        newest_ms: int | None = None,
+        read_ms: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Note what became of a conversation.
+
+        Args:
+            conversation_id: The conversation.
+            outcome: What became of it.
+            newest_ms: The time of its newest message; see `Entry`.
+            read_ms: When it was read; see `Entry`.
+            error: Why it could not be read; see `Entry`.
+        """
+        self._noted[conversation_id] = (outcome, newest_ms, read_ms, error)
+        if len(self._noted) >= _ROWS_AT_ONCE:
+            self._write_noted()
+
+    def _write_noted(self) -> None:
+        noted = [(id_, *values) for id_, values in self._noted.items()]
+        self._database.execute(_NOTE_ALL, (_ENCODER.encode(noted).decode(),))
+        self._noted.clear()
+
+    def _outcome(self, conversation_id: str, written: str | None) -> Outcome | None:
+        if conversation_id in self._noted:
+            return self._noted[conversation_id][0]
+        return None if written is None else Outcome(written)
+
+    def conversation_ids(self) -> Iterator[str]:
+        """Go through the ids of all conversations that a source named."""
+        for (conversation_id,) in self._database.execute(
+            "SELECT conversation_id FROM conversations"
+        ):
+            yield conversation_id
+
+    def entries(self) -> Iterator[Entry]:
+        """Go through all conversations, in the order in which they were named.
+
+        What was learned or noted in the meantime is seen.
+        """
+        number = 0
+        while True:
+            self._write_noted()
+            rows = self._database.execute(
+                "SELECT number, conversation_id, sources, last_activity_ms, outcome,"
+                " newest_ms, read_ms, error FROM conversations"
+                " LEFT JOIN outcomes USING (conversation_id) WHERE number > ?"
+                " ORDER BY number LIMIT ?",
+                (number, _ROWS_AT_ONCE),
+            ).fetchall()
+            if not rows:
+                return
+            for number, id_, sources, activity, outcome, newest, read, error in rows:  # noqa: B007 (the last one is where the next rows begin)
+                yield Entry(
+                    id_,
+                    tuple(sources.split()),
+                    activity,
+                    self._outcome(id_, outcome),
+                    newest,
+                    read,
+                    error,
+                )
+
+    # Talks
+
+    def keep_talk(self, talk: Talk) -> None:
+        """Keep a talk for the run, in place of what was known of it.
+
+        Args:
+            talk: The talk as the CRM gave it.
+        """
+        self._database.execute(
+            "INSERT OR REPLACE INTO talks VALUES (?, ?, ?, ?)",
+            (
+                talk.talk_id,
+                talk.chat_id,
+                talk.updated_ms,
+                _ENCODER.encode(talk.value),
+            ),
+        )
+
+    def note_gone_talk(self, talk_id: int) -> None:
+        """Note that the CRM knows a talk no more.
+
+        Args:
+            talk_id: The talk.
+        """
+        self._database.execute(
+            "INSERT OR IGNORE INTO talks (talk_id) VALUES (?)", (talk_id,)
+        )
+
+    def was_asked_for(self, talk_id: int) -> bool:
+        """Tell whether a talk is known in this run, be it gone or not.
+
+        Args:
+            talk_id: The talk.
+        """
+        found = self._database.execute(
+            "SELECT 1 FROM talks WHERE talk_id = ?", (talk_id,)
+        )
+        return found.fetchone() is not None
+
+    def talk(self, talk_id: int) -> Talk | None:
+        """Return a talk that was kept; None when it is gone or not known.
+
+        Args:
+            talk_id: The talk.
+        """
+        found = self._database.execute(
+            "SELECT talk FROM talks WHERE talk_id = ? AND talk IS NOT NULL", (talk_id,)
+        )
+        return next(_talks(found), None)
+
+    def talks(self) -> Iterator[Talk]:
+        """Go through all talks that are not gone, by their ids."""
+        return _talks(
+            self._database.execute(
+                "SELECT talk FROM talks WHERE talk IS NOT NULL ORDER BY talk_id"
+            )
+        )
+
+    def talks_of(self, conversation_id: str) -> Iterator[Talk]:
+        """Go through the talks of a conversation, the one updated last at the end.
+
+        Args:
+            conversation_id: The conversation.
+        """
+        return _talks(
+            self._database.execute(
+                "SELECT talk FROM talks WHERE chat_id = ? ORDER BY updated_ms, talk_id",
+                (conversation_id,),
+            )
+        )
+
+
+def _talks(rows: Iterable[tuple[bytes]]) -> Iterator[Talk]:
+    for (value,) in rows:
+        talk = read_talk(_DECODER.decode(value))
+        if talk is not None:
+            yield talk

@@ -1,0 +1,1 @@
+"""The streams, as Singer asks for them: name, schema, keys, source of records."""

@@ -1,0 +1,410 @@
+"""The whole way: sandbox, Airflow, Meltano, PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+import time
+import zlib
+from collections import Counter
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from aiohttp import web
+
+from sandbox.crm import OWN_ORIGIN, CrmStore
+from sandbox.faults import Faults
+from sandbox.seed import generated_store, seeded_store
+from sandbox.server import Sandbox
+from tests.support.airflow import DAG_ID, Airflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.server import SeenRequest
+    from tests.support.postgres import PostgresServer
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARDS = 8
+FAILING = 3
+SLOTS = 7
+VARIABLE = "kommo_accounts"
+OTHER_SCOPE = (
+    "6b1f0c52-94ad-4d0e-8a37-5e2c9d7f4410_2f9c4b1e-7d35-4a86-9c0e-b85d1f6a3e27"
+)
+RUN_SECONDS = 240
+WHOLE_SECONDS = 300
+
+pytestmark = [
+    pytest.mark.skipif(
+        sys.platform == "win32", reason="Airflow does not run on Windows"
+    ),
+    pytest.mark.skipif(
+        sys.version_info >= (3, 15), reason="Airflow 3.3 needs Python 3.14 or older"
+    ),
+]
+
+
+@dataclass
+class Load:
+    """A run of the DAG that has ended.
+
+    Attributes:
+        airflow: Where it ran, and which still runs.
+        run: What Airflow says of it.
+        meltano: Meltano's folder.
+        large: What serves the account that is read in shards.
+        small: What serves the one that is not.
+        small_ids: The conversations of the small account.
+        requests: What both were asked for.
+        rows: What the warehouse holds: scope, conversation, message, text.
+        secrets: What nobody may see.
+        seconds: How long all of it took, from nothing to the rows.
+    """
+
+    airflow: Airflow
+    run: dict[str, Any]
+    meltano: Path
+    large: Sandbox
+    small: Sandbox
+    small_ids: list[str]
+    requests: list[SeenRequest]
+    rows: list[tuple[str, ...]]
+    secrets: list[str]
+    seconds: float
+
+    @property
+    def path(self) -> str:
+        """Where the API has the instances of the tasks."""
+        return f"/dags/{DAG_ID}/dagRuns/{self.run['dag_run_id']}/taskInstances"
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return what Airflow says of each task."""
+        found: list[dict[str, Any]] = self.airflow.api("GET", self.path)[
+            "task_instances"
+        ]
+        return found
+
+    def shards(self) -> list[dict[str, Any]]:
+        """Return what Airflow says of each task that loads a shard."""
+        return [task for task in self.tasks() if task["task_id"] == "load"]
+
+
+class FailsAtFirst:
+    """Answers 404 to the first request for one conversation."""
+
+    def __init__(self, conversation_id: str) -> None:
+        """Fail for this conversation."""
+        self.conversation_id = conversation_id
+        self._has_failed = False
+
+    def __call__(self, seen: SeenRequest) -> web.Response | None:
+        if self._has_failed or seen.conversation_id != self.conversation_id:
+            return None
+        self._has_failed = True
+        return web.Response(status=404)
+
+
+@pytest.fixture(scope="module")
+def load(
+    postgres: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Load]:
+    """Let Airflow run the DAG once, for two accounts of one channel."""
+    started = time.monotonic()
+    folder = tmp_path_factory.mktemp("airflow")
+    database = postgres.create_database()
+    with ExitStack() as stack:
+        large = stack.enter_context(Sandbox(generated_store(48, 60)))
+        small = stack.enter_context(
+            Sandbox(seeded_store(), scope_id=OTHER_SCOPE, crm=CrmStore())
+        )
+        small_ids = small.store.conversation_ids()[:8]
+        large.answer = FailsAtFirst(in_shard(FAILING, large)[0])
+        settings = {
+            "MELTANO_SYS_DIR_ROOT": str(meltano_folder(folder)),
+            "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
+            # Seconds. The DAG's pauses before retries grow from it.
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+        }
+        airflow = stack.enter_context(Airflow(folder / "home", settings))
+        failed_before = request.session.testsfailed
+        for kind, content in (
+            ("connections", connections(large, small, postgres, database)),
+            ("variables", {VARIABLE: accounts(large, small, small_ids)}),
+        ):
+            path = folder / f"{kind}.json"
+            path.write_text(json.dumps(content), encoding="utf-8")
+            airflow.command(kind, "import", path)
+        airflow.command("pools", "import", ROOT / "orchestrate" / "pools.json")
+
+        run = scheduled(airflow)
+
+        with postgres.connect(database) as connection:
+            rows = connection.execute(
+                "SELECT scope_id, conversation_id, message_id, message ->> 'text'"
+                " FROM kommo.chat_history"
+            ).fetchall()
+        yield Load(
+            airflow,
+            run,
+            folder / "meltano",
+            large,
+            small,
+            small_ids,
+            [*large.requests, *small.requests],
+            rows,
+            [large.secret, postgres.password, small.crm_token],
+            time.monotonic() - started,
+        )
+        if request.session.testsfailed > failed_before:
+            print(airflow.logs())  # noqa: T201 (pytest shows it with what failed)
+
+
+def test_all_shards_together_hold_every_message_exactly_once(load: Load) -> None:
+    served = [
+        (sandbox.scope_id, id_, row["message"]["id"], row["message"].get("text"))
+        for sandbox, ids in (
+            (load.large, load.large.store.conversation_ids()),
+            (load.small, load.small_ids),
+        )
+        for id_ in ids
+        for row in sandbox.store.rows(id_)
+    ]
+
+    assert load.run["state"] == "success", load.airflow.logs()
+    assert load.seconds < WHOLE_SECONDS
+    assert load.run["run_type"] == "scheduled"
+    assert sorted(load.rows, key=repr) == sorted(served, key=repr)
+
+
+def test_a_shard_that_fails_at_first_is_retried_alone(load: Load) -> None:
+    failing = in_shard(FAILING, load.large)
+    asked = Counter(
+        (seen.conversation_id, seen.offset)
+        for seen in load.requests
+        if seen.conversation_id is not None
+    )
+
+    assert {
+        task["rendered_map_index"]: task["try_number"] for task in load.shards()
+    } == {
+        **{f"large {number}/{SHARDS}": 1 for number in range(1, SHARDS + 1)},
+        f"large {FAILING}/{SHARDS}": 2,
+        "small 1/1": 1,
+    }
+    assert asked[failing[0], 0] == 2
+    assert {page for page, times in asked.items() if times > 1} <= {
+        (id_, 0) for id_ in failing
+    }
+
+
+def test_each_shard_has_a_state_of_its_own(load: Load) -> None:
+    with closing(sqlite3.connect(load.meltano / "meltano.db")) as database:
+        found = database.execute("SELECT state_id FROM state").fetchall()
+
+    assert {state_id for (state_id,) in found} == {
+        *(f"kommo-large-{number}of{SHARDS}" for number in range(1, SHARDS + 1)),
+        "kommo-small-1of1",
+    }
+
+
+def test_no_more_tasks_run_at_once_than_the_pool_has_slots(load: Load) -> None:
+    tries = [
+        (moment(run["start_date"]), moment(run["end_date"]))
+        for task in load.shards()
+        for run in load.airflow.api(
+            "GET", f"{load.path}/load/{task['map_index']}/tries"
+        )["task_instances"]
+    ]
+    at_once = [sum(start <= at < end for start, end in tries) for at, _ in tries]
+
+    assert {task["pool"] for task in load.shards()} == {"kommo"}
+    assert 1 < max(at_once) <= SLOTS < len(load.shards())
+
+
+def test_all_tasks_of_one_address_keep_to_the_request_limit(load: Load) -> None:
+    # Each of Kommo's two hosts counts by itself.
+    for is_crm in (False, True):
+        arrivals = [
+            seen.at
+            for seen in load.requests
+            if seen.target.startswith("/api/v4/") == is_crm
+        ]
+        assert arrivals
+        assert all(
+            sum(start <= at < start + 1 for at in arrivals) <= SLOTS
+            for start in arrivals
+        )
+
+
+def test_airflow_shows_no_secret_and_keeps_none_in_plain_text(load: Load) -> None:
+    entries = load.airflow.api("GET", f"{load.path}/~/xcomEntries")["xcom_entries"]
+    seen = [json.dumps(load.tasks())]
+    for entry in entries:
+        path = f"{load.path}/{entry['task_id']}/xcomEntries/{entry['key']}"
+        seen.append(json.dumps(load.airflow.api("GET", path)))
+    files = [path for path in load.airflow.home.rglob("*") if path.is_file()]
+    seen += [path.read_text(encoding="utf-8", errors="replace") for path in files]
+
+    # Jobs are handed on, and Meltano's words are in the logs.
+    assert [entry["task_id"] for entry in entries] == ["list_jobs"]
+    assert sum("Incremental state has been updated" in text for text in seen) > SHARDS
+    assert not [secret for secret in load.secrets for text in seen if secret in text]
+    # All that Airflow shows of what a task was given.
+    assert [task["rendered_fields"] for task in load.shards()] == [
+        *({"account": "large", "shard": f"{k}/{SHARDS}"} for k in range(1, SHARDS + 1)),
+        {"account": "small", "shard": "1/1"},
+    ]
+
+
+def test_the_dag_runs_once_at_a_time_and_retries_with_growing_pauses(
+    load: Load,
+) -> None:
+    dag = load.airflow.api("GET", f"/dags/{DAG_ID}/details")
+    tasks = load.airflow.api("GET", f"/dags/{DAG_ID}/tasks")["tasks"]
+
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    assert len(tasks) == 3
+    for task in tasks:
+        assert task["retries"] > 0
+        assert task["retry_exponential_backoff"] > 1
+        assert task["execution_timeout"] is not None
+
+
+def test_airflow_listens_on_loopback_only(load: Load) -> None:
+    assert load.airflow.listens_on() == {"127.0.0.1"}
+
+
+def test_a_task_that_airflow_stops_leaves_no_process(load: Load) -> None:
+    airflow = load.airflow
+    small = accounts(load.large, load.small, load.small_ids)["small"]
+    changed = {"key": VARIABLE, "value": json.dumps({"small": small})}
+    airflow.api("PATCH", f"/variables/{VARIABLE}", json=changed)
+    # Long enough to be stopped in the middle.
+    load.small.faults = Faults(latency=20)
+    airflow.api("POST", f"/dags/{DAG_ID}/dagRuns", json={"logical_date": None})
+    airflow.api("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+    airflow.wait_until(
+        lambda: len(meltano_and_plugins(airflow)) == 3, 120, "a shard is being read"
+    )
+
+    stop_all_runs(airflow)
+
+    airflow.wait_until(
+        lambda: not meltano_and_plugins(airflow), 60, "the task's processes have ended"
+    )
+
+
+def scheduled(airflow: Airflow) -> dict[str, Any]:
+    """Switch the DAG on and wait for its first run, which its schedule makes."""
+
+    def is_known() -> bool:
+        return bool(airflow.api("GET", "/dags")["dags"])
+
+    def first_run() -> dict[str, Any]:
+        runs = airflow.api("GET", f"/dags/{DAG_ID}/dagRuns")["dag_runs"]
+        return min(runs, key=lambda run: str(run["queued_at"]), default={})
+
+    def has_ended() -> bool:
+        return first_run().get("state") in {"success", "failed"}
+
+    airflow.wait_until(is_known, 60, "the DAG is known")
+    airflow.api("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
+    airflow.wait_until(has_ended, RUN_SECONDS, "the run has ended")
+    # If an hour has struck meanwhile, the next run has begun.
+    stop_all_runs(airflow)
+    return first_run()
+
+
+def stop_all_runs(airflow: Airflow) -> None:
+    """Let no run of the DAG go on, and no new one begin."""
+    airflow.api("PATCH", f"/dags/{DAG_ID}", json={"is_paused": True})
+    runs = f"/dags/{DAG_ID}/dagRuns"
+    for run in airflow.api("GET", runs)["dag_runs"]:
+        if run["state"] not in {"success", "failed"}:
+            failed = {"state": "failed"}
+            airflow.api("PATCH", f"{runs}/{run['dag_run_id']}", json=failed)
+
+
+def connections(
+    large: Sandbox, small: Sandbox, postgres: PostgresServer, database: str
+) -> dict[str, Any]:
+    return {
+        "kommo": {
+            "conn_type": "generic",
+            "password": large.secret,
+            "extra": {
+                "small": {"api_url": small.url, "crm_access_token": small.crm_token}
+            },
+        },
+        "kommo_warehouse": {
+            "conn_type": "postgres",
+            "host": postgres.host,
+            "port": postgres.port,
+            "login": postgres.user,
+            "password": postgres.password,
+            "schema": database,
+        },
+    }
+
+
+def accounts(large: Sandbox, small: Sandbox, small_ids: list[str]) -> dict[str, Any]:
+    return {
+        "large": {
+            "api_url": large.url,
+            "scope_id": large.scope_id,
+            "conversation_ids": large.store.conversation_ids(),
+            "shards": SHARDS,
+        },
+        "small": {
+            "scope_id": small.scope_id,
+            "conversation_ids": small_ids,
+            "crm_url": small.url,
+            "crm_origins": [OWN_ORIGIN],
+        },
+    }
+
+
+def meltano_folder(folder: Path) -> Path:
+    """Make a folder for Meltano's state that has the project's plugins."""
+    state = folder / "meltano"
+    state.mkdir()
+    for kind in ("extractors", "loaders"):
+        installed = ROOT / ".meltano" / kind
+        installed.mkdir(parents=True, exist_ok=True)
+        (state / kind).symlink_to(installed)
+    return state
+
+
+def in_shard(number: int, sandbox: Sandbox) -> list[str]:
+    return [
+        id_
+        for id_ in sandbox.store.conversation_ids()
+        if zlib.crc32(id_.encode()) % SHARDS + 1 == number
+    ]
+
+
+def meltano_and_plugins(airflow: Airflow) -> list[psutil.Process]:
+    names = {"meltano", "tap-kommo-chats", "target-postgres"}
+    return [process for process in airflow.running() if names & scripts(process)]
+
+
+def scripts(process: psutil.Process) -> set[str]:
+    """Return the names of the first words of a process's command."""
+    try:
+        return {Path(word).name for word in process.cmdline()[:2]}
+    except psutil.Error:
+        return set()
+
+
+def moment(text: str) -> datetime:
+    # Python 3.10 does not know the Z.
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,0 +1,397 @@
+"""What Kommo's CRM answers, and what the log says then."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.conversations import ConversationStore
+from sandbox.faults import Faults
+from sandbox.server import Sandbox
+from tap_kommo_chats.errors import RunError
+from tap_kommo_chats.kommo import transport
+from tap_kommo_chats.kommo.crm import (
+    ATTEMPTS,
+    BadRequestError,
+    CrmClient,
+    NotFoundError,
+    check_answer,
+)
+from tap_kommo_chats.kommo.limiter import RequestPace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sandbox.server import SeenRequest
+
+EVENTS = "/api/v4/events"
+TALK = "/api/v4/talks/7"
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_kommo_chats.kommo.crm._LONGEST_WAIT", 0.0)
+
+
+def client_for(url: str, token: str) -> CrmClient:
+    return CrmClient(
+        url, token, user_agent="tests/1", request_timeout=5, requests_per_second=0
+    )
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> CrmClient:
+    sandbox.crm.add_talk(7, "a", created_at=1_600_000_000, updated_at=1_600_000_000)
+    return client_for(sandbox.url, sandbox.crm_token)
+
+
+def problem(status: int, title: str = "", detail: str = "") -> web.Response:
+    body = {"title": title, "status": status, "detail": detail}
+    return web.json_response(body, status=status, content_type="application/json")
+
+
+def page(status: int) -> web.Response:
+    return web.Response(status=status, text="<p>No", content_type="text/html")
+
+
+@pytest.fixture
+def refused(
+    sandbox: Sandbox, client: CrmClient, caplog: pytest.LogCaptureFixture
+) -> Callable[..., str]:
+    """Ask for a talk in vain, and return the one line that says why."""
+
+    def refused(
+        answer: Callable[[], web.Response] | None = None,
+        *,
+        attempts: int,
+        of: type[RunError] = RunError,
+    ) -> str:
+        caplog.set_level(logging.DEBUG)
+        if answer is not None:
+            sandbox.answer = lambda _: answer()
+        with pytest.raises(RunError) as raised:
+            client.get(TALK)
+        said = str(raised.value)
+        assert type(raised.value) is of
+        assert "\n" not in said
+        assert sandbox.crm_token not in said + repr(raised.value) + caplog.text
+        assert len(sandbox.requests) == client.requests_made == attempts
+        return said
+
+    return refused
+
+
+def test_an_answer_is_its_object(client: CrmClient) -> None:
+    answer = client.get(TALK)
+
+    assert answer is not None
+    assert answer["talk_id"] == 7
+
+
+def test_no_content_is_nothing(client: CrmClient) -> None:
+    assert client.get(EVENTS) is None
+
+
+def test_a_query_goes_out_as_it_was_given(sandbox: Sandbox, client: CrmClient) -> None:
+    query = "filter%5Btype%5D=incoming_chat_message,talk_created&limit=100"
+
+    client.get(EVENTS, query)
+
+    assert [seen.target for seen in sandbox.requests] == [f"{EVENTS}?{query}"]
+
+
+def test_the_token_is_sent_as_a_bearer_with_each_request(
+    sandbox: Sandbox, client: CrmClient
+) -> None:
+    client.get(EVENTS)
+    client.get(TALK)
+
+    expected = f"Bearer {sandbox.crm_token}"
+    assert [s.headers["authorization"] for s in sandbox.requests] == [expected] * 2
+    assert {seen.headers["user-agent"] for seen in sandbox.requests} == {"tests/1"}
+
+
+def test_the_token_is_not_logged_even_by_the_libraries(
+    sandbox: Sandbox, client: CrmClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    client.get(TALK)
+
+    assert TALK in caplog.text  # the libraries do log
+    assert sandbox.crm_token not in caplog.text
+
+
+def test_a_password_in_the_environment_takes_no_tokens_place(
+    sandbox: Sandbox,
+    client: CrmClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text(
+        "machine 127.0.0.1 login someone password else\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    client.get(TALK)
+
+    (seen,) = sandbox.requests
+    assert seen.headers["authorization"] == f"Bearer {sandbox.crm_token}"
+
+
+def test_a_wrong_token_is_told_after_one_request(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    wrong = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.wrong"
+
+    with pytest.raises(RunError, match="Kommo answered 401; crm_access_token is exp"):
+        client_for(sandbox.url, wrong).get(EVENTS)
+
+    assert wrong not in caplog.text
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: problem(401), "crm_access_token is expired, revoked or not of this"),
+        (lambda: page(401), "check crm_url"),
+        (lambda: problem(402), "the account's plan is over or does not include this"),
+        (
+            lambda: problem(403, "Forbidden", "The Token has not enough Scopes."),
+            "crm_access_token lacks a scope: let the integration access",
+        ),
+        (
+            lambda: problem(403, "Forbidden", "You may not."),
+            "may not see this: make the token as an administrator",
+        ),
+        (lambda: page(403), "this machine's address is blocked: wait some hours, then"),
+        (lambda: page(404), "check that crm_url is your account's address"),
+        (lambda: web.json_response([1], status=404), "check that crm_url is your acc"),
+        (lambda: problem(405), "check that crm_url is your account's address"),
+        (lambda: problem(451), "check that crm_url is your account's address"),
+        (
+            lambda: web.Response(status=302, headers={"Location": "/login"}),
+            "redirects are not followed: check crm_url",
+        ),
+        (lambda: web.Response(status=304), "redirects are not followed: check crm_url"),
+    ],
+    ids=[
+        *("401", "401 HTML", "402", "403 scope", "403 rights", "403 HTML"),
+        *("404 HTML", "404 list", "405", "451", "302", "304"),
+    ],
+)
+def test_what_does_not_pass_is_told_after_one_request(
+    refused: Callable[..., str], answer: Callable[[], web.Response], said: str
+) -> None:
+    line = refused(answer, attempts=1)
+
+    assert line.startswith(f"GET {TALK}: Kommo answered {answer().status}; ")
+    assert said in line
+
+
+def test_a_word_that_only_begins_like_scope_is_none(
+    refused: Callable[..., str],
+) -> None:
+    line = refused(lambda: problem(403, detail="microscope scoped"), attempts=1)
+
+    assert "administrator" in line
+
+
+def test_what_is_not_there_can_be_told_from_other_failures(
+    refused: Callable[..., str],
+) -> None:
+    refused(lambda: problem(404, "Not Found"), attempts=1, of=NotFoundError)
+
+
+def test_a_talk_that_is_not_there_is_not_found(client: CrmClient) -> None:
+    with pytest.raises(NotFoundError):
+        client.get("/api/v4/talks/8")
+
+
+def test_a_bad_request_can_be_told_from_other_failures(
+    refused: Callable[..., str],
+) -> None:
+    line = refused(lambda: problem(400), attempts=1, of=BadRequestError)
+
+    assert "report this line" in line
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: page(500), "Kommo answered 500; Kommo is in trouble: run again later"),
+        (lambda: problem(503), "Kommo answered 503; Kommo is in trouble"),
+        (
+            lambda: web.Response(status=429, headers={"Retry-After": "0"}),
+            "Kommo answered 429; lower requests_per_second, or run fewer taps at once",
+        ),
+        (lambda: page(200), "the answer is not JSON, or was cut: check that crm_url"),
+        (lambda: web.Response(text='{"a": '), "the answer is not JSON, or was cut"),
+        (lambda: web.Response(text="[" * 100_000), "the answer is not JSON, or was cu"),
+        (lambda: web.Response(text="[]"), "the answer is not JSON, or was cut"),
+        (web.Response, "the answer is not JSON, or was cut"),
+    ],
+    ids=["500", "503", "429", "200 HTML", "cut", "deep", "list", "empty"],
+)
+def test_what_may_pass_is_tried_some_times(
+    refused: Callable[..., str], answer: Callable[[], web.Response], said: str
+) -> None:
+    line = refused(answer, attempts=ATTEMPTS)
+
+    assert line.startswith(f"GET {TALK}: {said}")
+    assert line.endswith(f"(given up after {ATTEMPTS} attempt(s))")
+
+
+@pytest.mark.parametrize(
+    "fault", ["reset_before", "reset_within", "truncated", "html", "server_error"]
+)
+def test_what_passes_is_overcome(
+    sandbox: Sandbox, client: CrmClient, fault: str
+) -> None:
+    for seed in range(8):
+        sandbox.faults = Faults(seed=seed, **{fault: 0.5})  # type: ignore[arg-type]
+        answer = client.get(TALK)
+        assert answer is not None
+        assert answer["talk_id"] == 7
+
+    assert {seen.fault for seen in sandbox.requests} == {fault, None}
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "reset_within", "truncated"])
+def test_a_connection_that_breaks_each_time_is_given_up(
+    sandbox: Sandbox, refused: Callable[..., str], fault: str
+) -> None:
+    sandbox.faults = Faults(**{fault: 1.0})  # type: ignore[arg-type]
+
+    line = refused(attempts=ATTEMPTS)
+
+    assert f"{sandbox.url} broke the connection off: check the network" in line
+    assert line.endswith(f"(given up after {ATTEMPTS} attempt(s))")
+
+
+@pytest.mark.parametrize("status", [200, 429, 503])
+def test_a_server_that_asks_to_wait_is_waited_for(
+    sandbox: Sandbox, client: CrmClient, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    waited: list[float | None] = []
+    monkeypatch.setattr(RequestPace, "refuse", lambda *given: waited.append(given[-1]))
+
+    def answer(_: SeenRequest) -> web.StreamResponse | None:
+        if sandbox.requests:
+            return None
+        return web.Response(status=status, text="{}", headers={"Retry-After": "7"})
+
+    sandbox.answer = answer
+    client.get(TALK)
+
+    assert waited == [7.0]
+
+
+def test_too_many_requests_slow_down_even_if_the_server_does_not_say_how_much(
+    sandbox: Sandbox, client: CrmClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float | None] = []
+    monkeypatch.setattr(RequestPace, "refuse", lambda *given: waited.append(given[-1]))
+    sandbox.answer = lambda _: None if sandbox.requests else web.Response(status=429)
+
+    client.get(TALK)
+
+    assert waited == [None]
+
+
+def test_a_redirect_takes_the_token_nowhere(
+    sandbox: Sandbox, refused: Callable[..., str]
+) -> None:
+    with Sandbox(ConversationStore()) as elsewhere:
+        sandbox.faults = Faults(redirect_to=f"{elsewhere.url}{TALK}")
+
+        assert "redirects are not followed: check crm_url" in refused(attempts=1)
+        assert not elsewhere.requests
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("https://no-such-host.invalid", "cannot be resolved to an address"),
+        ("http://127.0.0.1:1", "refuses connections"),
+    ],
+)
+def test_a_host_that_is_not_there_is_told_at_once(url: str, cause: str) -> None:
+    client = client_for(url, "hush-hush")
+
+    with pytest.raises(RunError) as raised:
+        client.get(TALK)
+
+    said = str(raised.value)
+    assert f"GET {TALK}: {url} {cause}: check crm_url" in said
+    assert "api_url" not in said
+    assert client.requests_made == 1
+
+
+def test_a_host_that_answered_before_is_asked_again() -> None:
+    with Sandbox(ConversationStore()) as gone:
+        client = client_for(gone.url, gone.crm_token)
+        client.get(EVENTS)
+
+    with pytest.raises(RunError, match=r"given up after 6 attempt\(s\)"):
+        client.get(EVENTS)
+
+
+def test_an_answer_larger_than_any_page_is_given_up(
+    sandbox: Sandbox, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "BODY_AT_MOST", 10_000)
+    sandbox.faults = Faults(oversized=100_000)
+
+    line = refused(attempts=ATTEMPTS)
+
+    assert "larger than any page can be: check crm_url" in line
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 429, 500])
+def test_nothing_a_server_says_is_repeated(
+    sandbox: Sandbox, client: CrmClient, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = sandbox.crm_token
+    headers = {"Retry-After": "0", "X-Token": token}
+    body = {"title": token, "detail": f"scope {token}", "error_type": token}
+    sandbox.answer = lambda _: web.json_response(body, status=status, headers=headers)
+
+    with pytest.raises(RunError) as raised:
+        client.get(TALK)
+
+    assert token not in str(raised.value) + caplog.text
+
+
+def test_each_request_counts_its_own_attempts(
+    sandbox: Sandbox, client: CrmClient
+) -> None:
+    client.get(TALK)
+    sandbox.answer = lambda _: page(502)
+
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"given up after 6 attempt\(s\)"):
+            client.get(TALK)
+
+    assert client.requests_made == 13
+
+
+@given(st.binary())
+def test_no_body_of_a_refusal_is_stumbled_over(body: bytes) -> None:
+    response = requests.Response()
+    response.status_code = 403
+    response._content = body  # noqa: SLF001 (there is no other way to make one)
+
+    with pytest.raises(RunError):
+        check_answer(response, TALK)

@@ -1,0 +1,241 @@
+"""Reading many conversations at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import pytest
+
+from tap_kommo_chats.run.threads import End, Failure, Part, Quiet, read_all
+
+Read: TypeAlias = Callable[[int], Iterator[int]]
+PATIENCE = 10.0
+
+
+def readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "reader"]
+
+
+def numbers(conversation: int) -> Iterator[int]:
+    yield from range(conversation % 7)
+
+
+@pytest.mark.parametrize("max_concurrency", [1, 3, 32])
+def test_every_conversation_comes_in_order_and_ends_once(max_concurrency: int) -> None:
+    parts: dict[int, list[int]] = defaultdict(list)
+    ended: list[int] = []
+
+    for event in read_all(range(100), lambda: numbers, max_concurrency):
+        assert not isinstance(event, Quiet)
+        assert event.conversation not in ended
+        if isinstance(event, Part):
+            parts[event.conversation].append(event.content)
+        else:
+            assert isinstance(event, End)
+            ended.append(event.conversation)
+
+    assert sorted(ended) == list(range(100))
+    for conversation in range(100):
+        assert parts[conversation] == list(range(conversation % 7))
+
+
+def test_as_many_conversations_are_read_at_once_as_allowed() -> None:
+    together = threading.Barrier(4, timeout=PATIENCE)
+
+    def read(conversation: int) -> Iterator[int]:
+        yield 1
+        if conversation > 0:
+            together.wait()  # passes only when four are here
+
+    events = list(read_all(range(9), lambda: read, 4))
+
+    assert sum(isinstance(event, End) for event in events) == 9
+
+
+def test_no_more_conversations_are_read_at_once_than_allowed() -> None:
+    lock = threading.Lock()
+    now: set[int] = set()
+    most = 0
+
+    def read(conversation: int) -> Iterator[int]:
+        nonlocal most
+        with lock:
+            now.add(conversation)
+            most = max(most, len(now))
+        yield 1
+        with lock:
+            now.remove(conversation)
+
+    list(read_all(range(50), lambda: read, 3))
+
+    assert most <= 3
+
+
+def test_each_thread_has_a_worker_of_its_own() -> None:
+    made: list[int] = []
+    used_by: dict[int, set[int]] = defaultdict(set)
+
+    def new_worker() -> Read:
+        made.append(threading.get_ident())
+        number = len(made)
+
+        def read(_conversation: int) -> Iterator[int]:
+            used_by[number].add(threading.get_ident())
+            yield 1
+
+        return read
+
+    list(read_all(range(50), new_worker, 4))
+
+    assert set(made) == {threading.get_ident()}
+    assert len(made) == 4
+    assert all(len(threads) == 1 for threads in used_by.values())
+
+
+def test_few_conversations_start_few_threads() -> None:
+    made: list[int] = []
+
+    def new_worker() -> Read:
+        made.append(1)
+        return numbers
+
+    list(read_all(range(2), new_worker, 32))
+
+    assert len(made) == 2
+
+
+def test_what_is_read_ahead_is_bounded() -> None:
+    produced = 0
+    taken = 0
+    behind: list[int] = []
+
+    def read(_conversation: int) -> Iterator[int]:
+        nonlocal produced
+        for number in range(1000):
+            produced += 1
+            yield number
+
+    for event in read_all([1], lambda: read, 2):
+        taken += isinstance(event, Part)
+        behind.append(produced - taken)
+
+    # The queue, and the part that waits to get into it.
+    assert max(behind) <= 2 * 2 + 2
+
+
+def test_conversations_are_asked_for_as_they_are_read() -> None:
+    asked = 0
+
+    def conversations() -> Iterator[int]:
+        nonlocal asked
+        for number in range(1000):
+            asked += 1
+            yield number
+
+    events = read_all(conversations(), lambda: numbers, 4)
+    next(events)
+
+    assert asked <= 2 * 4
+    events.close()
+
+
+def test_conversations_are_asked_for_in_the_callers_thread() -> None:
+    threads: set[int] = set()
+
+    def conversations() -> Iterator[int]:
+        for number in range(50):
+            threads.add(threading.get_ident())
+            yield number
+
+    list(read_all(conversations(), lambda: numbers, 4))
+
+    assert threads == {threading.get_ident()}
+
+
+def test_a_failure_comes_once_with_its_conversation_and_the_others_go_on() -> None:
+    def read(conversation: int) -> Iterator[int]:
+        yield 1
+        if conversation == 5:
+            msg = "broken"
+            raise ValueError(msg)
+
+    events = list(read_all(range(10), lambda: read, 3))
+
+    (failure,) = [event for event in events if isinstance(event, Failure)]
+    assert failure.conversation == 5
+    assert str(failure.error) == "broken"
+    assert sum(isinstance(event, End) for event in events) == 9
+
+
+def test_the_first_conversation_goes_ahead_alone_until_something_was_read() -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def read(conversation: int) -> Iterator[int]:
+        begun.append(conversation)
+        if conversation == 0:
+            go_on.wait(PATIENCE)
+        yield 1
+
+    events = read_all(range(20), lambda: read, 8)
+
+    assert isinstance(next(events), Quiet)
+    assert begun == [0]
+    go_on.set()
+    assert sum(isinstance(event, End) for event in events) == 20
+
+
+def test_a_thread_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_kommo_chats.run.threads._STOPPING_SECONDS", 0.1)
+    go_on = threading.Event()
+
+    def read(conversation: int) -> Iterator[int]:
+        yield 1
+        if conversation == 1:
+            go_on.wait()
+
+    events = read_all(range(2), lambda: read, 2)
+    while not isinstance(next(events), Quiet):
+        pass
+
+    events.close()
+
+    assert len(readers()) == 1
+    go_on.set()
+    for thread in readers():
+        thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5, 37])
+def test_nothing_is_left_running_when_reading_is_given_up(taken: int) -> None:
+    def read(_conversation: int) -> Iterator[int]:
+        yield from range(1000)
+
+    events = read_all(range(100), lambda: read, 8)
+    for _ in range(taken):
+        next(events)
+
+    events.close()
+
+    assert readers() == []
+
+
+def test_nothing_is_left_running_at_the_end() -> None:
+    list(read_all(range(100), lambda: numbers, 8))
+
+    assert readers() == []
+
+
+def test_an_exception_of_the_source_ends_the_reading() -> None:
+    def conversations() -> Iterator[int]:
+        yield 1
+        msg = "no more"
+        raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="no more"):
+        list(read_all(conversations(), lambda: numbers, 4))
+
+    assert readers() == []

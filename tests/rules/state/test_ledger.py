@@ -1,0 +1,279 @@
+"""What a run knows of conversations and talks, however many there are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_kommo_chats.records.talks import Talk, read_talk
+from tap_kommo_chats.sources import Conversation
+from tap_kommo_chats.state.ledger import Entry, Ledger, Outcome
+
+RESIDENT = Path("/proc/self/statm")
+TIMES = st.none() | st.integers(min_value=0, max_value=2**53)
+
+
+def talk(talk_id: int, chat_id: str = "a", updated_at: int | None = 1) -> Talk:
+    read = read_talk({"talk_id": talk_id, "chat_id": chat_id, "updated_at": updated_at})
+    assert read is not None
+    return read
+
+
+def ids(talks: object) -> list[int]:
+    return [each.talk_id for each in talks]  # type: ignore[attr-defined]
+
+
+def test_a_conversation_is_known_once_with_all_its_sources_in_order() -> None:
+    ledger = Ledger()
+
+    for source in ("sql", "file", "sql", "crm"):
+        ledger.learn(Conversation("a", source))
+
+    assert list(ledger.entries()) == [Entry("a", ("sql", "file", "crm"), None)]
+
+
+@given(st.lists(TIMES, min_size=1))
+def test_of_several_times_the_latest_is_known(times: list[int | None]) -> None:
+    ledger = Ledger()
+    known = [time for time in times if time is not None]
+
+    for time in times:
+        learned = ledger.learn(Conversation("a", "file", time))
+
+    (entry,) = ledger.entries()
+    assert entry == learned
+    assert entry.last_activity_ms == max(known, default=None)
+
+
+def test_learning_tells_what_became_of_a_conversation() -> None:
+    ledger = Ledger()
+    assert ledger.learn(Conversation("a", "file")).outcome is None
+
+    ledger.note("a", Outcome.READ)
+
+    assert ledger.learn(Conversation("a", "crm")).outcome is Outcome.READ
+
+
+def test_learning_again_keeps_what_was_noted() -> None:
+    ledger = Ledger()
+    ledger.learn(Conversation("a", "file", 1))
+    ledger.note("a", Outcome.FAILED, newest_ms=2, read_ms=3, error="no")
+
+    ledger.learn(Conversation("a", "crm", 4))
+
+    (entry,) = ledger.entries()
+    assert entry == Entry("a", ("file", "crm"), 4, Outcome.FAILED, 2, 3, "no")
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_what_is_noted_is_known(outcome: Outcome) -> None:
+    ledger = Ledger()
+    for id_ in ("a", "b"):
+        ledger.learn(Conversation(id_, "file"))
+
+    ledger.note("a", outcome, newest_ms=0, read_ms=5, error="no")
+
+    assert list(ledger.entries()) == [
+        Entry("a", ("file",), None, outcome, 0, 5, "no"),
+        Entry("b", ("file",), None),
+    ]
+
+
+def test_what_is_noted_last_counts() -> None:
+    ledger = Ledger()
+    ledger.learn(Conversation("a", "file"))
+    ledger.note("a", Outcome.FAILED, error="no")
+
+    ledger.note("a", Outcome.READ, newest_ms=2)
+
+    (entry,) = ledger.entries()
+    assert (entry.outcome, entry.newest_ms, entry.error) == (Outcome.READ, 2, None)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_id_is_kept_as_it_is(id_: str) -> None:
+    ledger = Ledger()
+
+    ledger.learn(Conversation(id_, "file"))
+
+    assert list(ledger.conversation_ids()) == [id_]
+
+
+@pytest.mark.parametrize("number", [0, 1, 999, 1000, 1001, 2500])
+def test_entries_are_all_conversations_in_the_order_they_were_named(
+    number: int,
+) -> None:
+    ledger = Ledger()
+    # Neither the order of the alphabet nor that of the numbers.
+    named = [f"{position * 7919 % 2503}" for position in range(number)]
+
+    for id_ in named:
+        ledger.learn(Conversation(id_, "file"))
+
+    assert [entry.conversation_id for entry in ledger.entries()] == named
+    assert set(ledger.conversation_ids()) == set(named)
+
+
+def test_entries_are_complete_though_others_change_meanwhile() -> None:
+    ledger = Ledger()
+    for number in range(2500):
+        ledger.learn(Conversation(f"c{number}", "file"))
+
+    seen = []
+    for number, entry in enumerate(ledger.entries()):
+        seen.append(entry.conversation_id)
+        ledger.note(entry.conversation_id, Outcome.READ)
+        # One that was seen and one that was not.
+        ledger.learn(Conversation("c0", "crm", number))
+        ledger.learn(Conversation("c2400", "crm", number))
+
+    assert seen == [f"c{number}" for number in range(2500)]
+
+
+def test_a_conversation_named_meanwhile_is_the_last_entry() -> None:
+    ledger = Ledger()
+    for number in range(1500):
+        ledger.learn(Conversation(f"c{number}", "file"))
+
+    seen = []
+    for entry in ledger.entries():
+        seen.append(entry.conversation_id)
+        ledger.learn(Conversation("new", "crm"))
+
+    assert seen == [*(f"c{number}" for number in range(1500)), "new"]
+
+
+def test_what_is_noted_meanwhile_is_seen() -> None:
+    ledger = Ledger()
+    for number in range(2500):
+        ledger.learn(Conversation(f"c{number}", "file"))
+    entries = ledger.entries()
+    next(entries)
+
+    ledger.note("c2000", Outcome.EMPTY)
+
+    outcomes = {entry.conversation_id: entry.outcome for entry in entries}
+    assert outcomes["c2000"] is Outcome.EMPTY
+
+
+def test_entries_can_be_gone_through_by_two_at_once() -> None:
+    ledger = Ledger()
+    for number in range(1500):
+        ledger.learn(Conversation(f"c{number}", "file"))
+
+    pairs = list(zip(ledger.entries(), ledger.entries(), strict=True))
+
+    assert len(pairs) == 1500
+    assert all(one == other for one, other in pairs)
+
+
+def test_a_talk_that_was_kept_is_as_it_came() -> None:
+    ledger = Ledger()
+    value = {"talk_id": "7", "rate": 1.5, "deep": {"é\U0001f600": [None, True, 2**70]}}
+    kept = read_talk(value)
+    assert kept is not None
+
+    ledger.keep_talk(kept)
+
+    assert ledger.talk(7) == kept
+    assert ledger.was_asked_for(7)
+
+
+def test_a_talk_that_was_kept_again_is_the_new_one() -> None:
+    ledger = Ledger()
+    ledger.keep_talk(talk(7, "a", 1))
+
+    ledger.keep_talk(talk(7, "b", 2))
+
+    assert list(ledger.talks()) == [talk(7, "b", 2)]
+    assert list(ledger.talks_of("a")) == []
+
+
+def test_a_talk_that_nobody_asked_for_is_not_known() -> None:
+    ledger = Ledger()
+
+    assert ledger.talk(7) is None
+    assert not ledger.was_asked_for(7)
+
+
+def test_a_talk_that_is_gone_was_asked_for() -> None:
+    ledger = Ledger()
+
+    ledger.note_gone_talk(7)
+
+    assert ledger.was_asked_for(7)
+    assert ledger.talk(7) is None
+    assert list(ledger.talks()) == []
+
+
+def test_a_talk_that_was_kept_before_it_was_gone_stays() -> None:
+    ledger = Ledger()
+    ledger.keep_talk(talk(7))
+
+    ledger.note_gone_talk(7)
+
+    assert ledger.talk(7) == talk(7)
+
+
+def test_talks_are_in_the_order_of_their_ids() -> None:
+    ledger = Ledger()
+    for talk_id in (30, 4, 2**63 - 1, 100):
+        ledger.keep_talk(talk(talk_id))
+    ledger.note_gone_talk(5)
+
+    assert ids(ledger.talks()) == [4, 30, 100, 2**63 - 1]
+
+
+def test_the_talk_of_a_conversation_that_was_updated_last_is_at_the_end() -> None:
+    ledger = Ledger()
+    for talk_id, updated_at in ((1, 30), (2, None), (3, 9), (5, 20), (4, 20)):
+        ledger.keep_talk(talk(talk_id, "a", updated_at))
+    ledger.keep_talk(talk(6, "b", 99))
+
+    assert ids(ledger.talks_of("a")) == [2, 3, 4, 5, 1]
+
+
+MEASURE = """
+from pathlib import Path
+from tap_kommo_chats.sources import Conversation
+from tap_kommo_chats.state.ledger import Ledger, Outcome
+from tap_kommo_chats.records.talks import read_talk
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+def fill(numbers):
+    for number in numbers:
+        id_ = f"30477717-9f3c-4d3f-8101-{number:012}"
+        ledger.learn(Conversation(id_, "file", number))
+        ledger.note(id_, Outcome.READ, newest_ms=number, read_ms=number)
+        if number % 5 == 0:
+            talk = {"talk_id": number + 1, "chat_id": id_, "more": "x" * 2000}
+            ledger.keep_talk(read_talk(talk))
+    assert sum(1 for _ in ledger.entries()) == numbers.stop
+    assert sum(1 for _ in ledger.talks()) == numbers.stop // 5
+
+ledger = Ledger()
+fill(range(5_000))
+before = resident()
+fill(range(5_000, 100_000))
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not RESIDENT.exists(), reason="only Linux tells how it is")
+def test_memory_stays_flat_however_many_conversations_and_talks_there_are() -> None:
+    # In a process of its own: what SQLite holds is not Python's, and memory that other
+    # tests gave back could be used again.
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE], capture_output=True, check=True, text=True
+    )
+
+    pages = int(done.stdout)
+    # All of it is more than 50 MB.
+    assert pages * 4096 < 8_000_000

@@ -1,0 +1,288 @@
+"""What a server should never send, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from singer_sdk.exceptions import SyncError
+
+from sandbox.conversations import ConversationStore
+from sandbox.server import Sandbox
+from tap_kommo_chats.tap import TapKommoChats
+from tests.support.tap import captured_output, config_for, failing_run, no_wait, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sandbox.server import SeenRequest
+    from tests.support.tap import Output
+
+SENT = 1_700_000_000
+
+
+def row(name: str, **more: Any) -> dict[str, Any]:
+    return {"timestamp": SENT, "message": {"id": name, "text": name}, **more}
+
+
+def serve(sandbox: Sandbox, **conversations: list[Any]) -> None:
+    """Answer with these rows, page by page, whatever they are."""
+
+    def answer(seen: SeenRequest) -> web.StreamResponse | None:
+        if seen.conversation_id not in conversations:
+            return None
+        first = seen.offset or 0
+        rows = conversations[seen.conversation_id][first : first + 50]
+        # Not everything here could be written as UTF-8.
+        return web.Response(text=json.dumps({"messages": rows}))
+
+    sandbox.answer = answer
+
+
+def strict(output: Output) -> list[dict[str, Any]]:
+    """Read the records with a parser that takes no liberties."""
+    lines = [msgspec.json.decode(line.encode()) for line in output.lines]
+    return [
+        line["record"]
+        for line in lines
+        if line["type"] == "RECORD" and line["stream"] == "chat_history"
+    ]
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tap_kommo_chats.kommo.client.ChatsAPIStream.backoff_wait_generator", no_wait
+    )
+
+
+@pytest.mark.parametrize("bad", [None, 7, "text", [], [row("x")], True])
+def test_a_row_that_is_no_object_is_reported_and_the_others_are_carried(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, bad: object
+) -> None:
+    serve(sandbox, a=[row("m1"), bad, row("m2")])
+
+    failed = failing_run(config_for(sandbox, ["a"]), caplog)
+
+    assert [r["message_id"] for r in strict(failed.output)] == ["m1", "m2"]
+    assert "the row at position 1 has no usable message.id" in failed.log
+    assert "1 row(s) could not be delivered" in str(failed.error)
+
+
+def nested(levels: int) -> Any:
+    value: Any = "core"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_a_row_nested_deep_is_reported_and_the_others_are_carried(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(sandbox, a=[row("m1"), row("m2", deep=nested(150)), row("m3")])
+
+    failed = failing_run(config_for(sandbox, ["a"]), caplog)
+
+    assert [r["message_id"] for r in strict(failed.output)] == ["m1", "m3"]
+    assert "position 1 has more than 100 levels of nesting" in failed.log
+
+
+def test_nesting_that_a_target_can_read_is_carried(sandbox: Sandbox) -> None:
+    serve(sandbox, a=[row("m1", deep=nested(90))])
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["extra"] == {"deep": nested(90)}
+
+
+@pytest.mark.parametrize("levels", [1_000, 100_000])
+def test_an_answer_nested_too_deep_to_be_read_is_its_conversations_failure(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, levels: int
+) -> None:
+    body = '{"messages": [' + "[" * levels + "]" * levels + "]}"
+    sandbox.store.add("b", row("m1"))
+    sandbox.answer = lambda seen: (
+        web.Response(text=body) if seen.conversation_id == "a" else None
+    )
+
+    failed = failing_run(config_for(sandbox, ["a", "b"]), caplog)
+
+    assert re.search("Conversation a: .* (nested|nesting)|position 0", failed.log)
+    assert [r["message_id"] for r in strict(failed.output)] == ["m1"]
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**40])
+def test_a_number_beyond_64_bits_is_carried(sandbox: Sandbox, number: int) -> None:
+    serve(sandbox, a=[row("m1", msec_timestamp=number, other=number)])
+
+    output = run(config_for(sandbox, ["a"]))
+
+    strict(output)
+    assert output.records[0]["extra"] == {"msec_timestamp": number, "other": number}
+    assert output.records[0]["sent_at"].startswith("2023-11-14T22:13:20")
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "sent_at"),
+    [(0, "1970-01-01T00:00:00"), (-1, "1969-12-31T23:59:59"), (10**10, "2286-11-20")],
+)
+def test_a_strange_time_is_carried(
+    sandbox: Sandbox, timestamp: int, sent_at: str
+) -> None:
+    serve(sandbox, a=[row("m1", timestamp=timestamp)])
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["sent_at"].startswith(sent_at)
+
+
+@pytest.mark.parametrize("timestamp", [10**12, -(10**12), 10**30])
+def test_a_time_no_calendar_has_is_reported(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, timestamp: int
+) -> None:
+    serve(sandbox, a=[row("m1", timestamp=timestamp)])
+
+    failed = failing_run(config_for(sandbox, ["a"]), caplog)
+
+    assert "position 0 has no usable timestamp" in failed.log
+
+
+def test_half_a_surrogate_pair_is_replaced_and_told(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(sandbox, a=[row("m1", message={"id": "m1", "text": "a\ud83d b"})])
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["message"]["text"] == "a\ufffd b"
+    assert "Conversation a: an answer had halves of surrogate pairs" in caplog.text
+
+
+def test_names_that_differ_in_half_a_pair_only_keep_both_values(
+    sandbox: Sandbox,
+) -> None:
+    serve(sandbox, a=[row("m1", **{chr(0xD800): 1, chr(0xD801): 2})])
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert sorted(record["extra"].values()) == [1, 2]
+
+
+def test_a_nul_is_carried(sandbox: Sandbox) -> None:
+    serve(sandbox, a=[row("m1", message={"id": "m1", "text": "a\x00b"})])
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["message"]["text"] == "a\x00b"
+
+
+def test_two_contents_under_one_id_are_both_carried(sandbox: Sandbox) -> None:
+    serve(sandbox, a=[row("m1", n=1), row("m1", n=2), row("m1", n=2)])
+
+    records = strict(run(config_for(sandbox, ["a"])))
+
+    assert [record["extra"] for record in records] == [{"n": 1}, {"n": 2}]
+
+
+def test_a_message_in_two_conversations_is_carried_in_both(sandbox: Sandbox) -> None:
+    serve(sandbox, a=[row("m1")], b=[row("m1")])
+
+    output = run(config_for(sandbox, ["a", "b"]))
+
+    assert sorted(output.keys) == [("a", "m1"), ("b", "m1")]
+
+
+def test_a_list_longer_than_asked_for_is_carried_whole(sandbox: Sandbox) -> None:
+    rows = [row(f"m{n}") for n in range(5_000)]
+    body = json.dumps({"messages": rows})
+    sandbox.answer = lambda seen: (
+        web.Response(text=body) if seen.offset == 0 else web.Response(status=204)
+    )
+    sandbox.answer = lambda seen: web.Response(
+        text=json.dumps({"messages": rows[seen.offset or 0 :]})
+    )
+
+    output = run(config_for(sandbox, ["a"]))
+
+    assert [key[1] for key in output.keys] == [f"m{n}" for n in range(5_000)]
+
+
+def test_not_a_number_is_carried_as_text(sandbox: Sandbox) -> None:
+    sandbox.answer = lambda _: web.Response(
+        text='{"messages": [{"timestamp": 1, "message": {"id": "m1", '
+        '"file_size": NaN, "location": {"lon": Infinity}}}]}'
+    )
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["extra"] == {
+        "message.file_size": "NaN",
+        "message.location.lon": "Infinity",
+    }
+
+
+@pytest.fixture(scope="module")
+def any_answer() -> Iterator[Callable[[object], Sandbox]]:
+    """A sandbox that answers with any JSON as its list of messages."""
+    with Sandbox(ConversationStore()) as sandbox:
+
+        def answer_with(value: object) -> Sandbox:
+            serve(sandbox, a=value)  # type: ignore[arg-type]
+            return sandbox
+
+        yield answer_with
+
+
+TEXT = st.text(st.characters(codec=None), max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["id", "text", "timestamp", "msec_timestamp", "sender", "lon"])
+ROWS = JSON | st.fixed_dictionaries(
+    {},
+    optional={
+        "timestamp": JSON | st.integers(0, 2 * SENT),
+        "msec_timestamp": JSON | st.integers(0, 2000 * SENT),
+        "sender": JSON | st.dictionaries(NAMES, JSON),
+        "receiver": JSON,
+        "message": JSON
+        | st.dictionaries(NAMES, JSON)
+        | st.fixed_dictionaries({"id": TEXT}),
+        "other": JSON,
+    },
+)
+
+
+@given(rows=st.lists(ROWS, max_size=120))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_server_answers_every_row_is_carried_or_reported(
+    any_answer: Callable[[object], Sandbox],
+    caplog: pytest.LogCaptureFixture,
+    rows: list[Any],
+) -> None:
+    caplog.clear()
+    sandbox = any_answer(rows)
+
+    with captured_output() as collected, suppress(SyncError):
+        TapKommoChats(config=config_for(sandbox, ["a"])).sync_all()
+
+    records = strict(collected[0])
+    reported = {int(place) for place in re.findall(r"position (\d+) has", caplog.text)}
+    carried = {record["message_id"] for record in records}
+    for place, value in enumerate(rows):
+        if place not in reported:
+            name = value["message"]["id"]
+            assert (name if isinstance(name, str) else str(name)) in carried or (
+                "surrogate" in caplog.text
+            )

@@ -1,0 +1,36 @@
+"""The SDK's own tests for taps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.testing import get_tap_test_class
+
+from sandbox.seed import CHANNEL_SECRET, SCOPE_ID, seeded_store
+from sandbox.server import Sandbox
+from tap_kommo_chats.tap import TapKommoChats
+from tests.support.tap import config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The SDK makes a tap when the tests are collected, before there is a server.
+CONFIG: dict[str, Any] = {
+    "scope_id": SCOPE_ID,
+    "channel_secret": CHANNEL_SECRET,
+    "conversation_ids": ["none"],
+}
+
+StandardTapTests = get_tap_test_class(
+    TapKommoChats, config=CONFIG, parse_env_config=False
+)
+
+
+class TestTapKommoChats(StandardTapTests):  # type: ignore[misc, valid-type]
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def server(cls) -> Iterator[None]:
+        with Sandbox(seeded_store()) as sandbox:
+            CONFIG.update(config_for(sandbox))
+            yield

@@ -1,0 +1,262 @@
+"""How a run ends before its end: signals, a target that goes, a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox.crm import OWN_ORIGIN
+from tests.support.tap import config_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.server import Sandbox
+    from sandbox.verification import PageRequest
+
+# STATE goes out after each conversation and not every ten seconds, so that a run of a
+# second has some.
+TAP = """
+import tap_kommo_chats.state.bookmarks as bookmarks
+from tap_kommo_chats.__main__ import main
+bookmarks._OFTEN_SECONDS = 0.0
+bookmarks._SHARE_OF_RUN = 1.0
+main()
+"""
+AT_MOST = 5.0
+OLD = 1_600_000_000
+
+
+def fill(sandbox: Sandbox, conversations: int, messages: int) -> None:
+    for conversation in range(conversations):
+        for number in range(messages):
+            sandbox.store.add(
+                f"c{conversation}",
+                {
+                    "timestamp": OLD + 60 * number,
+                    "message": {"id": f"c{conversation}-{number}", "text": "words"},
+                },
+            )
+
+
+def start(
+    config: dict[str, Any], folder: Path, state: dict[str, Any] | None = None
+) -> subprocess.Popen[bytes]:
+    arguments = []
+    for name, content in (("config", config), ("state", state)):
+        if content:
+            path = folder / f"{name}.json"
+            path.write_text(json.dumps(content), encoding="utf-8")
+            arguments += [f"--{name}", str(path)]
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-c", TAP, *arguments], stdout=subprocess.PIPE, stderr=log
+        )
+
+
+def rest_of(output: IO[bytes] | None) -> list[dict[str, Any]]:
+    """Read whole lines to the end; a last one that was cut is not one."""
+    assert output is not None
+    with output:
+        return [json.loads(line) for line in output.read().split(b"\n")[:-1]]
+
+
+def last_state(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    states: list[dict[str, Any]] = [
+        line["value"] for line in lines if line["type"] == "STATE"
+    ]
+    return states[-1] if states else {}
+
+
+def wait_for_records(tap: subprocess.Popen[bytes], count: int) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    while sum(line["type"] == "RECORD" for line in lines) < count:
+        assert tap.stdout is not None
+        lines.append(json.loads(tap.stdout.readline()))
+    return lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_with_the_state_of_what_is_done(
+    sandbox: Sandbox, tmp_path: Path, number: signal.Signals
+) -> None:
+    fill(sandbox, 300, 5)
+    config = {**config_for(sandbox), "requests_per_second": 20}
+
+    tap = start(config, tmp_path)
+    lines = wait_for_records(tap, 50)
+    tap.send_signal(number)
+    asked = time.monotonic()
+    lines += rest_of(tap.stdout)
+    code = tap.wait(AT_MOST)
+
+    assert time.monotonic() - asked < AT_MOST
+    assert code == 128 + number
+    done = last_state(lines)["bookmarks"]["chat_history"]["conversations"]
+    loaded = {line["record"]["message_id"] for line in lines if "record" in line}
+    assert len(done) >= 5
+    assert {f"{name}-{n}" for name in done for n in range(5)} <= loaded
+    assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_a_signal_ends_a_run_whose_server_hangs(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(sandbox, 20, 5)
+    release = threading.Event()
+    hangs = threading.Event()
+
+    def hang(asked: PageRequest) -> None:
+        if asked.conversation_id == "c9":
+            hangs.set()
+            release.wait()
+
+    sandbox.before_page = hang
+    tap = start(config_for(sandbox), tmp_path)
+    try:
+        assert hangs.wait(30)
+        tap.send_signal(signal.SIGTERM)
+        assert tap.wait(AT_MOST) == 128 + signal.SIGTERM
+        rest_of(tap.stdout)
+    finally:
+        release.set()
+
+
+def test_a_signal_ends_a_run_whose_target_hangs(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(sandbox, 300, 50)
+    tap = start(config_for(sandbox), tmp_path)
+    wait_for_records(tap, 1)  # and then read no more: the pipe is soon full
+
+    tap.send_signal(signal.SIGTERM)
+
+    try:
+        assert tap.wait(AT_MOST) == 128 + signal.SIGTERM
+    finally:
+        tap.kill()
+        rest_of(tap.stdout)
+
+
+def test_a_target_that_goes_ends_the_run(sandbox: Sandbox, tmp_path: Path) -> None:
+    fill(sandbox, 300, 5)
+    tap = start({**config_for(sandbox), "requests_per_second": 20}, tmp_path)
+    wait_for_records(tap, 5)
+
+    assert tap.stdout is not None
+    tap.stdout.close()
+
+    assert tap.wait(AT_MOST) == 1
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    assert "The target has gone away" in log
+    assert "Traceback" not in log
+
+
+def test_a_target_that_goes_while_nothing_comes_ends_the_run(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(sandbox, 3, 5)
+    release = threading.Event()
+    hangs = threading.Event()
+
+    def hang(_asked: PageRequest) -> None:
+        hangs.set()
+        release.wait()
+
+    sandbox.before_page = hang
+    tap = start(config_for(sandbox), tmp_path)
+    try:
+        assert hangs.wait(30)
+        assert tap.stdout is not None
+        tap.stdout.close()
+        assert tap.wait(AT_MOST) == 1
+    finally:
+        release.set()
+
+
+def test_a_run_killed_at_any_moment_and_resumed_misses_nothing(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    conversations, messages, kills = 200, 6, 50
+    fill(sandbox, conversations, messages)
+    config = {**config_for(sandbox), "requests_per_second": 250}
+    moments = random.Random(7)  # noqa: S311 (which moments does not matter)
+    loaded: set[str] = set()
+    state: dict[str, Any] = {}
+
+    for _ in range(kills):
+        tap = start(config, tmp_path, state)
+        lines = []
+        assert tap.stdout is not None
+        for _ in range(moments.randrange(1, 60)):
+            line = tap.stdout.readline()
+            if not line.endswith(b"\n"):
+                break
+            lines.append(json.loads(line))
+        os.kill(tap.pid, signal.SIGKILL)
+        lines += rest_of(tap.stdout)
+        tap.wait()
+        loaded |= {
+            line["record"]["message_id"]
+            for line in lines
+            if line["type"] == "RECORD" and line["stream"] == "chat_history"
+        }
+        state = last_state(lines) or state
+    tap = start(config, tmp_path, state)
+    lines = rest_of(tap.stdout)
+
+    assert tap.wait() == 0
+    loaded |= {
+        line["record"]["message_id"]
+        for line in lines
+        if line["type"] == "RECORD" and line["stream"] == "chat_history"
+    }
+    assert loaded == {
+        f"c{conversation}-{number}"
+        for conversation in range(conversations)
+        for number in range(messages)
+    }
+
+
+def test_a_signal_breaks_into_waiting_for_the_crm(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fill(sandbox, 3, 1)
+    for number in range(3):
+        sandbox.crm.add_talk(number + 1, f"c{number}", created_at=OLD, updated_at=OLD)
+        sandbox.crm.add_event(OLD, talk_id=number + 1)
+    sandbox.crm.max_limit = 1
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def hang(target: str) -> None:
+        if "events" in target and "page=3" in target:
+            waiting.set()
+            go_on.wait(timeout=60)
+
+    sandbox.before_crm_page = hang
+    config = config_for(sandbox, ["c0"]) | {
+        "crm_url": sandbox.url,
+        "crm_access_token": sandbox.crm_token,
+        "crm_origins": [OWN_ORIGIN],
+    }
+    tap = start(config, tmp_path)
+    try:
+        assert waiting.wait(timeout=30)
+        stopped = time.monotonic()
+        tap.send_signal(signal.SIGTERM)
+        lines = rest_of(tap.stdout)
+
+        assert tap.wait() == 128 + signal.SIGTERM
+        assert time.monotonic() - stopped < AT_MOST
+        assert last_state(lines)
+    finally:
+        go_on.set()

@@ -8,7 +8,7 @@ import sys
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
-from tap_kommo_chats.errors import TargetGoneError
+from tap_kommo_chats.errors import TapError, TargetGoneError
 from tap_kommo_chats.tap import TapKommoChats
 
 _OUTPUT_BYTES = 64 * 1024
@@ -31,14 +31,12 @@ def main() -> None:
         for line in error.errors:
             TapKommoChats.logger.critical(line)
         sys.exit(1)
-    except TargetGoneError as error:
-        TapKommoChats.logger.critical("%s", error)
-        # Python would complain again when it flushes what nobody reads.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except SingerSDKError as error:
+    except (SingerSDKError, TapError) as error:
         # These are raised for an operator, whom a traceback would not help.
         TapKommoChats.logger.critical("%s", error)
+        if isinstance(error, TargetGoneError):
+            # Python would complain again when it flushes what nobody reads.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

@@ -1,15 +1,46 @@
 """What can go wrong in a run, and whose it is.
 
-Every message is written for an operator: what happened, to which conversation, what to
-change. None has a secret, a signature or the text of a message in it.
+Every text is written for an operator: what happened, to which conversation, what to
+change. None has a secret, a signature or the text of a message in it. The tap makes the
+SDK's errors of these.
 """
 
 from __future__ import annotations
 
-from singer_sdk.exceptions import FatalAPIError, FatalSyncError, SyncError
+
+class TapError(Exception):
+    """Something went wrong, and the text says to an operator what to do."""
 
 
-class ConversationError(FatalAPIError):
+class SettingsError(TapError):
+    """Some settings cannot be used.
+
+    Attributes:
+        problems: One line for each, which names the setting, what is wrong with it
+            and what to write instead.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep the problems, one line for each."""
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class StateError(TapError):
+    """The state is not one that this tap wrote.
+
+    Reading everything again instead would be as silent as it is expensive.
+    """
+
+    def __init__(self, problem: str) -> None:
+        """Say what is wrong, and where."""
+        super().__init__(
+            f"The state cannot be used: {problem}. Restore the last good state, or run "
+            "with --full-refresh to read everything again",
+        )
+
+
+class ConversationError(TapError):
     """One conversation cannot be read. The others can."""
 
 
@@ -17,15 +48,23 @@ class UnreachableError(ConversationError):
     """One conversation could not be asked for, because no answer came."""
 
 
-class RunError(FatalSyncError):
+class RunError(TapError):
     """No conversation can be read, so the run stops at once."""
 
 
-class IncompleteRunError(SyncError):
+class NotFoundError(RunError):
+    """There is no such thing in the CRM."""
+
+
+class BadRequestError(RunError):
+    """The CRM does not take the request's parameters."""
+
+
+class IncompleteRunError(TapError):
     """Everything that could be delivered was, and something could not."""
 
 
-class TargetGoneError(SyncError):
+class TargetGoneError(TapError):
     """Nobody reads what the tap writes any more."""
 
     def __init__(self) -> None:
@@ -33,6 +72,10 @@ class TargetGoneError(SyncError):
         super().__init__(
             "The target has gone away, so the run was stopped: look at the target's log"
         )
+
+
+class LimiterStoppedError(Exception):
+    """The run is ending, so no further request may be sent. Nobody's failure."""
 
 
 class StopRequestedError(BaseException):

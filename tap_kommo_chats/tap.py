@@ -1,10 +1,7 @@
-"""The tap: its settings and its streams."""
+"""The tap: settings -> run -> streams."""
 
 from __future__ import annotations
 
-import os
-import threading
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,31 +14,28 @@ from singer_sdk.helpers.capabilities import (
 )
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from tap_kommo_chats.errors import StopRequestedError
-from tap_kommo_chats.kommo.crm import CrmClient
-from tap_kommo_chats.run.find import lists, survey
-from tap_kommo_chats.settings import SETTINGS_SCHEMA, Settings, SettingsError
-from tap_kommo_chats.sources.crm import CrmSource, Window
-from tap_kommo_chats.state.bookmarks import check_state
-from tap_kommo_chats.state.ledger import Ledger
+from tap_kommo_chats.errors import SettingsError
+from tap_kommo_chats.run.run import Run
+from tap_kommo_chats.run.stop import Stop
+from tap_kommo_chats.settings.parse import parse_settings
+from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
+from tap_kommo_chats.state.layout import check_state
+from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
-from tap_kommo_chats.streams.conversations import ConversationsStream, TalksStream
-from tap_kommo_chats.streams.writer import BufferedWriter
+from tap_kommo_chats.streams.conversations import ConversationsStream
+from tap_kommo_chats.streams.talks import TalksStream
+from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
     from singer_sdk import Stream
 
-    from tap_kommo_chats.state.bookmarks import Bookmarks
-    from tap_kommo_chats.state.ledger import Entry
+    from tap_kommo_chats.settings.values import Settings
 
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""
-
-_STOPPING_SECONDS = 4.0
-"""After a signal the process ends within five seconds, whatever it waits for."""
 
 
 class TapKommoChats(Tap):
@@ -62,22 +56,7 @@ class TapKommoChats(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-    stop_signal: int | None = None
-    """The signal that asked the run to stop, once one did."""
-
-    entries_with_flaw = 0
-    """How many entries of the lists of conversations are not as they should be."""
-
-    was_surveyed = False
-    """Whether the sources of conversations were gone through, or are being so."""
-
-    crm_client: CrmClient | None = None
-    """What asks the CRM, once the sources were gone through and if there is one."""
-
-    _settings: Settings | None = None
-    _is_interruptible = False
-
-    @property
+    @cached_property
     def settings(self) -> Settings:
         """The checked settings.
 
@@ -85,129 +64,56 @@ class TapKommoChats(Tap):
             SettingsError: If the tap was made without checking them, as discovery
                 does, and they cannot be used.
         """
-        if self._settings is None:
-            self._settings = Settings.parse(self.config)
-        return self._settings
+        return parse_settings(self._config)
+
+    @cached_property
+    def run(self) -> Run:
+        """The run, which the streams share."""
+        state = TapState(
+            lambda name: self.streams[name].stream_state,
+            [stream.name for stream in self.streams.values() if stream.selected],
+        )
+        return Run(self.settings, state, self.initialized_at, self, self.stop)
+
+    @cached_property
+    def stop(self) -> Stop:
+        """Whether a signal asked to stop."""
+        return Stop()
+
+    def discover_streams(self) -> Sequence[Stream]:
+        """Make the tap's streams, the talks where there is a CRM.
+
+        They are written in the order of their names, so that what is told of the
+        conversations comes after the reading of their messages.
+        """
+        kinds = [ChatHistoryStream, ConversationsStream]
+        if self.config.get("crm_url"):
+            kinds.append(TalksStream)
+        return [kind(self, lambda: self.run) for kind in kinds]
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state that this tap wrote.
 
-        Args:
-            state: The state, or an empty object.
-
         Raises:
             StateError: If it is another one.
         """
-        others = (ConversationsStream.name, TalksStream.name)
-        check_state(state, ChatHistoryStream.name, others)
+        check_state(state)
         super().load_state(state)
 
-    def discover_streams(self) -> Sequence[Stream]:
-        """Make the tap's streams.
+    def write_state(self) -> None:
+        """Write the state as it is."""
+        self.state_writer.write_state(self.state)
 
-        Returns:
-            The messages, the conversations, and the talks where there is a CRM.
-        """
-        streams: list[Stream] = [self.chat_history, ConversationsStream(self)]
-        if self.config.get("crm_url"):
-            streams.append(TalksStream(self))
-        return streams
-
-    @cached_property
-    def chat_history(self) -> ChatHistoryStream:
-        """The stream that reads; the others tell of what it met."""
-        return ChatHistoryStream(self)
-
-    @property
-    def last_selected(self) -> Stream:
-        """The selected stream that is written last."""
-        return [stream for stream in self.streams.values() if stream.selected][-1]
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """What the run knows of each conversation."""
-        return Ledger()
-
-    def survey(self, bookmarks: Bookmarks, *, from_beginning: bool) -> Iterator[Entry]:
-        """Go through the sources of conversations.
-
-        Args:
-            bookmarks: Say up to when the CRM was searched, and who is owed.
-            from_beginning: Whether the CRM is to be searched as if it never was.
-
-        Yields:
-            What is known of each conversation; once more when more becomes known.
-
-        Raises:
-            RunError: If a source cannot be used.
-        """
-        self.was_surveyed = True
-        settings = self.settings
-        crm = None
-        if settings.crm is not None:
-            origins = settings.crm.origins
-            until_ms = (
-                None if from_beginning else bookmarks.discovered_until_ms(origins)
-            )
-            self.crm_client = client = CrmClient(
-                settings.crm.url,
-                settings.crm.access_token,
-                user_agent=self.chat_history.user_agent,
-                request_timeout=settings.request_timeout,
-                requests_per_second=settings.requests_per_second,
-            )
-            client.on_request = self.chat_history.show_progress
-            window = Window(
-                settings.start_ms
-                if until_ms is None
-                else until_ms - settings.hint_margin_ms,
-                self.initialized_at,
-                is_first=until_ms is None,
-            )
-            crm = CrmSource(client, self.ledger, settings.crm.origins, window)
-        return survey(
-            settings.shard,
-            self.ledger,
-            lists(settings, bookmarks.owed_ids, self._report_entry),
-            crm,
-            interruptible=self._interruptible,
-        )
-
-    def _report_entry(self, line: str) -> None:
-        self.entries_with_flaw += 1
-        self.logger.error("%s", line)
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Let a signal break into what waits in the block, such as for an answer.
-
-        Raises:
-            StopRequestedError: If a signal asks to stop.
-        """
-        self._is_interruptible = True
-        try:
-            if self.stop_signal is not None:
-                raise StopRequestedError
-            yield
-        finally:
-            self._is_interruptible = False
+    def flush(self) -> None:
+        """Hand to the target what is still held back."""
+        flush_output()
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the SDK's)
-        """Ask the run to stop, and see to it that it does.
+        """Ask the run to stop.
 
         The SDK would write the state here, perhaps in the middle of a record.
-
-        Args:
-            signum: The signal.
-            frame: Not looked at.
         """
-        self.stop_signal = signum
-        # A target that does not read would keep the run from stopping.
-        timer = threading.Timer(_STOPPING_SECONDS, os._exit, [128 + signum])
-        timer.daemon = True
-        timer.start()
-        if self._is_interruptible:
-            raise StopRequestedError
+        self.stop.request(signum)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings before anything is asked of Kommo.
@@ -237,11 +143,11 @@ class TapKommoChats(Tap):
             if error.path
         ]
         try:
-            self._settings = Settings.parse(self._config)
+            notes = self.settings.notes
         except SettingsError as error:
             problems = [*error.problems, *problems]
         else:
-            for note in self._settings.notes:
+            for note in notes:
                 self.logger.warning(note)
         if problems and raise_errors:
             summary = "The settings cannot be used, nothing was asked of Kommo"

@@ -1,8 +1,8 @@
-"""The signature that Kommo's Chats API asks of every request.
+"""What lets a request in: the Chats API's signature, the CRM API's token.
 
-Three pure steps, each with its own function: the digest of the body, the text
-that is signed, and the signature over it. `signed_headers` puts them together,
-and `KommoAuthenticator` is the only part that touches a request.
+The signature is made in three pure steps, each with its own function: the digest of the
+body, the text that is signed, and the signature over it. `signed_headers` puts them
+together, and only the two authenticators touch a request.
 
 Documented by Kommo: the four headers, their values, the order of the five lines,
 and that a request is valid for 15 minutes from its `Date`.
@@ -165,4 +165,17 @@ class KommoAuthenticator(AuthBase):
                 moment=self._now(),
             ),
         )
+        return request
+
+
+class BearerToken(AuthBase):
+    """Puts a token to a request, as the CRM API asks for it."""
+
+    def __init__(self, token: str) -> None:
+        """Keep the token."""
+        self._token = token
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Put it to a request in place, and return that."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
         return request

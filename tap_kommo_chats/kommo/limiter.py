@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tap_kommo_chats.errors import LimiterStoppedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -39,10 +41,6 @@ _ON_ITS_WAY_AT_MOST = 5.0
 
 _ENOUGH_ANSWERS = 7
 """With fewer than these the quickest answer says too little."""
-
-
-class LimiterStoppedError(Exception):
-    """The run is ending, so no further request may be sent."""
 
 
 @dataclass(slots=True, eq=False)

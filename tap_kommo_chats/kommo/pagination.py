@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from singer_sdk.exceptions import FatalAPIError
 from singer_sdk.pagination import OffsetPaginator
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ _BARREN_PAGES_AT_MOST = 200
 10,000 messages would have to arrive; rather the server does not look at the offset."""
 
 
-class PagingError(FatalAPIError):
+class PagingError(Exception):
     """The server's pages cannot be put together to one conversation."""
 
 
@@ -51,13 +50,15 @@ class HistoryPage:
     Attributes:
         rows: The rows that were not read before, in the server's order.
         newest_first: Whether the conversation's rows came newest first so far.
-        newest_ms: The time of the newest row so far, in milliseconds since 1970, 0
-            when there was none.
+        is_empty: Whether the conversation had no row so far.
+        newest_ms: The time of the newest row so far, in milliseconds since 1970; None
+            when none had a time.
     """
 
     rows: tuple[Row, ...]
     newest_first: bool
-    newest_ms: int
+    is_empty: bool
+    newest_ms: int | None
 
 
 class HistoryPaginator(OffsetPaginator):
@@ -82,7 +83,7 @@ class HistoryPaginator(OffsetPaginator):
         self._ambiguous: set[str] = set()
         self._barren_pages = 0
         self._newest_first = True
-        self._newest_ms = 0
+        self._newest_ms: int | None = None
         self._frontier = 0
         self._overlap = 1
         self._next_offset: int | None = None
@@ -108,7 +109,10 @@ class HistoryPaginator(OffsetPaginator):
 
         fresh = self._take(rows)
         times = _plausible_times(rows)
-        self._newest_ms = max(self._newest_ms, max(times, default=0))
+        sent = [row.sent_ms for row in rows if row.sent_ms is not None]
+        if self._newest_ms is not None:
+            sent.append(self._newest_ms)
+        self._newest_ms = max(sent, default=None)
         self._newest_first = self._newest_first and _is_newest_first(times)
         self._frontier = self.current_value + len(rows)
         # After a step back the next pages keep a growing distance from it again. No
@@ -119,7 +123,7 @@ class HistoryPaginator(OffsetPaginator):
         )
         return self._page(fresh)
 
-    def advance(self, response: Response) -> None:  # noqa: ARG002 (the SDK's)
+    def advance(self, response: Response | None = None) -> None:  # noqa: ARG002 (the SDK's)
         """Move to the next offset, or finish.
 
         The SDK's own `advance` takes an offset of 0 for the end, but stepping back
@@ -135,7 +139,7 @@ class HistoryPaginator(OffsetPaginator):
             self._value = self._next_offset
 
     def _page(self, rows: tuple[Row, ...]) -> HistoryPage:
-        return HistoryPage(rows, self._newest_first, self._newest_ms)
+        return HistoryPage(rows, self._newest_first, not self._seen, self._newest_ms)
 
     def _joins(self, rows: Sequence[Row]) -> bool:
         """Tell whether no row can be missing between these and those before."""

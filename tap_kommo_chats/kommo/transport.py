@@ -18,6 +18,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from tap_kommo_chats.kommo.failures import OversizedError
+
 if TYPE_CHECKING:
     import socket
 
@@ -30,10 +32,6 @@ DEADLINE_FACTOR = 2
 """A whole answer may take so many times the time that silence may last."""
 
 _CHUNK = 64 * 1024
-
-
-class OversizedError(requests.RequestException):
-    """An answer was larger than any page can be."""
 
 
 class _DeadlineReader(io.RawIOBase):

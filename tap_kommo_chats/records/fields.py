@@ -9,10 +9,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from tap_kommo_chats.integers import INT64
+
 Known: TypeAlias = "dict[str, tuple[type, ...] | Known]"
 """The fields that a schema knows: of which Python types, or with which fields."""
 
-_INT64 = range(-(2**63), 2**63)
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -71,7 +72,7 @@ def sort_out(
 def _fits(item: object, kind: tuple[type, ...]) -> bool:
     if type(item) is int:
         # Warehouses hold 64 bits; a larger number would stop the load.
-        return int in kind and item in _INT64
+        return int in kind and item in INT64
     return type(item) in kind
 
 

@@ -6,26 +6,22 @@ it, so that no field can be in one place and not in the other.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, TypeAlias, Union
 
 import msgspec
 from singer_sdk import typing as th
 
+from tap_kommo_chats.integers import INT64
 from tap_kommo_chats.records.fields import Known, known_fields, sort_out
+from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS, format_instant
 
 Record: TypeAlias = dict[str, Any]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 DEPTH_AT_MOST = 100
 """Levels of nesting in a row. Those who read it after us would not get much further."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
-_SURE_INSTANT_MS = 200_000_000_000_000
-"""In the year 8307, which every calendar has."""
-
 _LONGEST_INSTANT = 20
 """Digits no timestamp has; writing 1e999999999 out would take all memory."""
 
@@ -154,7 +150,7 @@ _OURS = frozenset(
     ("scope_id", "conversation_id", "message_id", "sent_at", "direction", "extra"),
 )
 
-_Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=INT64.start, le=INT64.stop - 1)]
 _STRICT_TYPES: dict[tuple[type, ...], Any] = {
     (str,): str,
     (int,): _Int64,
@@ -296,7 +292,7 @@ def _sent_ms(row: dict[str, Any]) -> int | None:
     milliseconds = _instant(row.get("msec_timestamp"), 1)
     if milliseconds is not None and milliseconds > 0:
         return milliseconds
-    seconds = _instant(row.get("timestamp"), 1000)
+    seconds = _instant(row.get("timestamp"), SECOND_MS)
     # Zero stands for an empty value, so it is taken only for want of another.
     if milliseconds is None or (seconds is not None and seconds > 0):
         return seconds
@@ -305,39 +301,17 @@ def _sent_ms(row: dict[str, Any]) -> int | None:
 
 def _instant(value: object, unit_ms: int) -> int | None:
     """Read a timestamp leniently; None when it is none that a calendar has."""
-    if type(value) is int and 0 < value * unit_ms < _SURE_INSTANT_MS:
-        return value * unit_ms
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
-        return None
-    if isinstance(value, Decimal) and value.adjusted() > _LONGEST_INSTANT:
-        return None
-    try:
-        instant = int(value) * unit_ms
-        _EPOCH + timedelta(milliseconds=instant)
-    except (ValueError, OverflowError):
-        return None
-    return instant
-
-
-def format_instant(instant_ms: int) -> str:
-    """Write an instant as records carry it.
-
-    Args:
-        instant_ms: Milliseconds since 1970, within the calendar's years 1 to 9999.
-
-    Returns:
-        ISO 8601 in UTC with milliseconds, such as `2022-12-13T11:00:00.000+00:00`.
-    """
-    day, in_day_ms = divmod(instant_ms, 86_400_000)
-    seconds, milliseconds = divmod(in_day_ms, 1000)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{_date(day)}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}+00:00"
-
-
-@lru_cache(maxsize=1024)
-def _date(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).date().isoformat()
+    if type(value) is not int:
+        if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
+            return None
+        if isinstance(value, Decimal) and value.adjusted() > _LONGEST_INSTANT:
+            return None
+        try:
+            value = int(value)
+        except (ValueError, OverflowError):
+            return None
+    instant = value * unit_ms
+    return instant if instant in CALENDAR_MS else None
 
 
 def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
@@ -350,9 +324,6 @@ def to_record(row: Row, scope_id: str, conversation_id: str) -> Record:
         row: A row without a flaw.
         scope_id: The scope it was read from.
         conversation_id: The conversation it was read from.
-
-    Returns:
-        A record of the stream's schema.
 
     Raises:
         ValueError: If the row has a flaw.

@@ -12,11 +12,9 @@ from typing import Any
 from singer_sdk import typing as th
 
 from tap_kommo_chats.identifiers import normal_id, segment_flaw
+from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.records.fields import known_fields, sort_out
-
-_INT64_END = 2**63
-_LATEST_S = 253_402_300_799
-"""The end of the year 9999 in Unix seconds, the last one a calendar has."""
+from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS
 
 
 def _text(name: str, description: str) -> th.Property[str]:
@@ -102,60 +100,30 @@ class Talk:
 
 
 def read_talk(value: object) -> Talk | None:
-    """Read a talk leniently.
-
-    Args:
-        value: What stands where a talk should.
-
-    Returns:
-        The talk; None when it has no id.
-    """
+    """Read a talk leniently; None when what stands in its place has no id."""
     if not isinstance(value, dict):
         return None
     talk_id = read_id(value.get("talk_id"))
     if talk_id is None:
         return None
     chat_id, origin = value.get("chat_id"), value.get("origin")
-    updated_at = read_id(value.get("updated_at"))
+    updated_ms = (read_id(value.get("updated_at")) or 0) * SECOND_MS
     return Talk(
         talk_id,
         normal_id(chat_id)
         if isinstance(chat_id, str) and not segment_flaw(chat_id)
         else None,
         origin if isinstance(origin, str) else "",
-        updated_at * 1000
-        if updated_at is not None and updated_at <= _LATEST_S
-        else None,
+        updated_ms if updated_ms and updated_ms in CALENDAR_MS else None,
         value,
     )
-
-
-def read_id(value: object) -> int | None:
-    """Read a number that the CRM writes as number or as text (both were seen).
-
-    Args:
-        value: What stands where the number should.
-
-    Returns:
-        The number; None when it is none from 1 on that fits 64 bits.
-    """
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:20])
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 < value < _INT64_END else None
 
 
 def to_record(talk: Talk, scope_id: str) -> dict[str, Any]:
     """Make a talk's record.
 
-    Args:
-        talk: The talk.
-        scope_id: The scope the run reads.
-
-    Returns:
-        A record of the stream's schema. Values travel as they came, but for the id,
-        which is a number also where the CRM writes it as text.
+    Values travel as they came, but for the id, which is a number also where the CRM
+    writes it as text.
     """
     extra: dict[str, Any] = {}
     fields = sort_out(talk.value, _KNOWN, extra)

@@ -2,24 +2,127 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from tap_kommo_chats.sources import CONFIG, STATE, Conversation
+from tap_kommo_chats.kommo.crm import CrmApi
+from tap_kommo_chats.records.conversations import CONFIG, STATE, Conversation
+from tap_kommo_chats.run.search import plan_search
+from tap_kommo_chats.sources.crm import CrmSource
 from tap_kommo_chats.sources.file import FileSource
 from tap_kommo_chats.sources.sql import SQLSource
+from tap_kommo_chats.state.layout import MESSAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from tap_kommo_chats.settings import Settings
+    from tap_kommo_chats.kommo.host import Host
+    from tap_kommo_chats.records.conversations import Entry
+    from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.sharding import Shard
     from tap_kommo_chats.sources import Source
     from tap_kommo_chats.sources.listing import Report
-    from tap_kommo_chats.state.ledger import Entry, Ledger
+    from tap_kommo_chats.state.ledger import Ledger
+    from tap_kommo_chats.state.search_mark import SearchMark
 
-T = TypeVar("T")
+logger = logging.getLogger("tap-kommo-chats")
+
+
+class Finder:
+    """Goes through the sources of conversations, once in a run.
+
+    Attributes:
+        bad_entries: How many entries of the lists are not as they should be.
+        has_begun: Whether the sources are being gone through, or were.
+        has_ended: Whether they were, so that no more conversations can turn up.
+        since_ms: For each stream that lags less than another one in what the CRM was
+            searched for, where what it has not written begins, in milliseconds since
+            1970.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        crm_host: Host | None,
+        marks: Mapping[str, SearchMark],
+        interruptible: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        """Keep where to look; nothing is asked yet.
+
+        Args:
+            settings: Say which sources there are.
+            ledger: Learns what they know.
+            crm_host: The CRM's; None when there is none.
+            marks: The search mark of each selected stream, by its name.
+            interruptible: What a signal may break into.
+        """
+        self.bad_entries = 0
+        self.has_begun = False
+        self.has_ended = False
+        self.since_ms: Mapping[str, int] = {}
+        self._settings = settings
+        self._ledger = ledger
+        self._crm_host = crm_host
+        self._marks = marks
+        self._interruptible = interruptible
+
+    def find(
+        self, owed_ids: Iterable[str], started_ms: int, *, from_beginning: bool
+    ) -> Iterator[Entry]:
+        """Go through all sources; see the function of that name.
+
+        Args:
+            owed_ids: Conversations that earlier runs could not read.
+            started_ms: When the run began, in milliseconds since 1970.
+            from_beginning: Whether the CRM is searched as if it never was.
+        """
+        self.has_begun = True
+        settings = self._settings
+        yield from find(
+            settings.shard,
+            self._ledger,
+            lists(settings, owed_ids, self._report),
+            self._crm_source(started_ms, from_beginning=from_beginning),
+            interruptible=self._interruptible,
+        )
+        self.has_ended = True
+
+    def move_mark(self, stream: str, started_ms: int) -> None:
+        """Note that a stream has written all that the search of the CRM found."""
+        crm, mark = self._settings.crm, self._marks.get(stream)
+        if crm is not None and mark is not None and self.has_ended:
+            mark.move(crm.origins, started_ms)
+
+    def _report(self, line: str) -> None:
+        self.bad_entries += 1
+        logger.error("%s", line)
+
+    def _crm_source(self, started_ms: int, *, from_beginning: bool) -> CrmSource | None:
+        crm = self._settings.crm
+        if crm is None or self._crm_host is None:
+            return None
+        until_ms = {
+            stream: mark.until_ms(crm.origins) for stream, mark in self._marks.items()
+        }
+        if from_beginning:
+            until_ms[MESSAGES] = None
+        search = plan_search(
+            until_ms,
+            margin_ms=self._settings.hint_margin_ms,
+            start_ms=self._settings.start_ms,
+            started_ms=started_ms,
+        )
+        self.since_ms = search.since_ms
+        return CrmSource(
+            CrmApi(self._crm_host, crm.access_token),
+            self._ledger,
+            crm.origins,
+            search.window,
+            notes_sightings=bool(search.since_ms),
+        )
 
 
 def lists(settings: Settings, owed_ids: Iterable[str], report: Report) -> list[Source]:
@@ -30,9 +133,6 @@ def lists(settings: Settings, owed_ids: Iterable[str], report: Report) -> list[S
         owed_ids: Conversations that earlier runs could not read. They are a list of
             their own beside the CRM, which does not name them again.
         report: Is told of each entry that is not as it should be.
-
-    Returns:
-        The sources.
     """
     found: list[Source] = [
         [Conversation(id_, CONFIG) for id_ in settings.conversation_ids]
@@ -46,7 +146,7 @@ def lists(settings: Settings, owed_ids: Iterable[str], report: Report) -> list[S
     return found
 
 
-def survey(
+def find(
     shard: Shard,
     ledger: Ledger,
     sources: Iterable[Source],
@@ -72,6 +172,7 @@ def survey(
 
     Raises:
         RunError: If a source cannot be used, or breaks off.
+        StopRequestedError: If a signal asks to stop.
     """
 
     def ours(source: Iterable[Conversation]) -> Iterator[Conversation]:
@@ -87,12 +188,12 @@ def survey(
     for source in sources:
         for conversation in ours(source):
             ledger.learn(conversation)
-    discovered: Iterator[Conversation] = iter(())
+    searched: Iterator[Conversation] = iter(())
     if crm is not None:
         found = ours(crm)
         # What is wrong with the token is told before anything is read.
         first = next(found, None)
-        discovered = found if first is None else chain([first], found)
+        searched = found if first is None else chain([first], found)
     yield from ledger.entries()
-    for conversation in discovered:
+    for conversation in searched:
         yield ledger.learn(conversation)

@@ -16,51 +16,51 @@ from itertools import islice
 from queue import Empty, Queue, SimpleQueue
 from typing import Generic, TypeAlias, TypeVar
 
-C = TypeVar("C")
-"""A conversation to read."""
+J = TypeVar("J")
+"""What tells which conversation to read."""
 P = TypeVar("P")
 """A part of a conversation, such as a page."""
 
-ReadOne: TypeAlias = Callable[[C], Iterable[P]]
-"""Reads one conversation, part by part."""
+ReadOne: TypeAlias = Callable[[J], Iterable[P]]
+"""Reads one conversation, part by part. Called by several threads at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[C, P]):
+class Part(Generic[J, P]):
     """A part of a conversation was read."""
 
-    conversation: C
+    job: J
     content: P
 
 
 @dataclass(frozen=True, slots=True)
-class End(Generic[C]):
+class End(Generic[J]):
     """A conversation was read to its end. No part of it follows."""
 
-    conversation: C
+    job: J
 
 
 @dataclass(frozen=True, slots=True)
-class Failure(Generic[C]):
+class Failure(Generic[J]):
     """Reading a conversation failed. No part of it follows."""
 
-    conversation: C
+    job: J
     error: Exception
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class Idle:
     """Nothing was read for a while; the caller may look around."""
 
 
-Event: TypeAlias = "Part[C, P] | End[C] | Failure[C]"
+Event: TypeAlias = "Part[J, P] | End[J] | Failure[J]"
 
 
 def read_all(
-    conversations: Iterable[C],
-    new_worker: Callable[[], ReadOne[C, P]],
+    jobs: Iterable[J],
+    read_one: ReadOne[J, P],
     max_concurrency: int,
-) -> Generator[Event[C, P] | Quiet, None, None]:
+) -> Generator[Event[J, P] | Idle, None, None]:
     """Read conversations with several threads.
 
     The parts of one conversation come in their order, those of different ones mixed.
@@ -70,19 +70,18 @@ def read_all(
     three seconds is left behind and ends with the process.
 
     Args:
-        conversations: What to read. It is iterated in the caller's thread, no faster
-            than conversations are read.
-        new_worker: Makes what reads conversations one after the other; called in the
-            caller's thread, once per thread that is needed.
+        jobs: What to read. It is iterated in the caller's thread, no faster than
+            conversations are read.
+        read_one: Reads one conversation.
         max_concurrency: How many threads at most.
 
     Yields:
         Parts, and for each conversation one `End` or `Failure` after its parts. In
-        between `Quiet`, when nothing came for half a second.
+        between `Idle`, when nothing came for half a second.
     """
-    source = iter(conversations)
-    jobs: SimpleQueue[C | _NoMore] = SimpleQueue()
-    events: Queue[Event[C, P] | _NoMore] = Queue(_PARTS_PER_THREAD * max_concurrency)
+    source = iter(jobs)
+    waiting: SimpleQueue[J | _NoMore] = SimpleQueue()
+    events: Queue[Event[J, P] | _NoMore] = Queue(_PARTS_PER_THREAD * max_concurrency)
     stop = threading.Event()
     threads: list[threading.Thread] = []
     unfinished = 0
@@ -91,15 +90,15 @@ def read_all(
     allowed = 1
     try:
         while True:
-            for conversation in islice(source, allowed - unfinished):
-                jobs.put(conversation)
+            for job in islice(source, allowed - unfinished):
+                waiting.put(job)
                 unfinished += 1
                 if len(threads) < max_concurrency:
-                    threads.append(_start(new_worker(), jobs, events, stop))
+                    threads.append(_start(read_one, waiting, events, stop))
             if not unfinished:
                 return
             event = _next(events)
-            if not isinstance(event, Quiet):
+            if not isinstance(event, Idle):
                 allowed = enough
             if isinstance(event, End | Failure):
                 unfinished -= 1
@@ -107,7 +106,7 @@ def read_all(
     finally:
         stop.set()
         for _ in threads:
-            jobs.put(_NoMore())
+            waiting.put(_NoMore())
         # A thread may be waiting for room in the queue: make room until all are gone.
         running = len(threads)
         deadline = time.monotonic() + _STOPPING_SECONDS
@@ -119,15 +118,15 @@ def read_all(
                 thread.join()
 
 
-def _next(events: Queue[Event[C, P] | _NoMore]) -> Event[C, P] | Quiet:
+def _next(events: Queue[Event[J, P] | _NoMore]) -> Event[J, P] | Idle:
     try:
-        event = events.get(timeout=_QUIET_SECONDS)
+        event = events.get(timeout=_IDLE_SECONDS)
     except Empty:
-        return Quiet()
-    return Quiet() if isinstance(event, _NoMore) else event
+        return Idle()
+    return Idle() if isinstance(event, _NoMore) else event
 
 
-_QUIET_SECONDS = 0.5
+_IDLE_SECONDS = 0.5
 _STOPPING_SECONDS = 3.0
 _PARTS_PER_THREAD = 2
 
@@ -137,14 +136,14 @@ class _NoMore:
 
 
 def _start(
-    read_one: ReadOne[C, P],
-    jobs: SimpleQueue[C | _NoMore],
-    events: Queue[Event[C, P] | _NoMore],
+    read_one: ReadOne[J, P],
+    waiting: SimpleQueue[J | _NoMore],
+    events: Queue[Event[J, P] | _NoMore],
     stop: threading.Event,
 ) -> threading.Thread:
     def work() -> None:
         try:
-            while not (stop.is_set() or isinstance(job := jobs.get(), _NoMore)):
+            while not (stop.is_set() or isinstance(job := waiting.get(), _NoMore)):
                 events.put(_read(read_one, job, events, stop))
         finally:
             events.put(_NoMore())
@@ -157,16 +156,16 @@ def _start(
 
 
 def _read(
-    read_one: ReadOne[C, P],
-    conversation: C,
-    events: Queue[Event[C, P] | _NoMore],
+    read_one: ReadOne[J, P],
+    job: J,
+    events: Queue[Event[J, P] | _NoMore],
     stop: threading.Event,
-) -> End[C] | Failure[C]:
+) -> End[J] | Failure[J]:
     try:
-        for content in read_one(conversation):
-            events.put(Part(conversation, content))
+        for content in read_one(job):
+            events.put(Part(job, content))
             if stop.is_set():
                 break
     except Exception as error:  # noqa: BLE001 (the caller decides what it means)
-        return Failure(conversation, error)
-    return End(conversation)
+        return Failure(job, error)
+    return End(job)

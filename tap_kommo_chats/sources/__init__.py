@@ -6,35 +6,12 @@ a part missing looks like a whole one, and what it does not name would be passed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONFIG = "config"
-FILE = "file"
-SQL = "sql"
-CRM = "crm"
-STATE = "state"
-"""A conversation that an earlier run found and could not read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A conversation, as one source knows it.
-
-    Attributes:
-        conversation_id: Kommo's id of it, fit to stand in a request's path.
-        source: Where it came from, one of the names above.
-        last_activity_ms: When something last happened in it, in milliseconds since
-            1970; None when the source does not know. A time too late costs a request,
-            one too early costs messages.
-    """
-
-    conversation_id: str
-    source: str
-    last_activity_ms: int | None = None
+    from tap_kommo_chats.records.conversations import Conversation
 
 
 class Source(Protocol):

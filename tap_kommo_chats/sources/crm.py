@@ -19,32 +19,24 @@ import logging
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any
 
-from tap_kommo_chats.errors import RunError
-from tap_kommo_chats.kommo.crm import BadRequestError, NotFoundError
-from tap_kommo_chats.records.talks import read_id, read_talk
-from tap_kommo_chats.sources import CRM, Conversation
+from tap_kommo_chats.errors import BadRequestError, NotFoundError
+from tap_kommo_chats.integers import read_id
+from tap_kommo_chats.records.conversations import CRM, Conversation
+from tap_kommo_chats.records.talks import read_talk
+from tap_kommo_chats.times import SECOND_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_kommo_chats.kommo.crm import CrmClient
+    from tap_kommo_chats.kommo.crm import CrmApi, Query
     from tap_kommo_chats.records.talks import Talk
     from tap_kommo_chats.state.ledger import Ledger
 
 logger = logging.getLogger("tap-kommo-chats")
 
-_Query: TypeAlias = tuple[tuple[str, str], ...]
-
-EVENTS = "/api/v4/events"
-TALKS = "/api/v4/talks"
-
 _EVENT_TYPES = ("incoming_chat_message", "outgoing_chat_message", "talk_created")
-_PAGE_SIZES = (250, 100)
-"""Documented by Kommo, and by amoCRM, which may refuse more."""
-
 _TALKS_AT_ONCE = 50
 """Talks asked for in one request: as many as keep its address below 2 kB."""
 
@@ -64,7 +56,7 @@ class _Owner:
     kind: str
     number: int
 
-    def query(self) -> _Query:
+    def query(self) -> Query:
         """Write it as the filter of the list of talks."""
         if self.kind == "contact":
             return (("filter[contact_id][]", str(self.number)),)
@@ -111,40 +103,35 @@ class Window:
     to_ms: int
     is_first: bool
 
-    def query(self) -> _Query:
-        """Write it as the events' filter, which counts in seconds."""
-        kinds = tuple(("filter[type][]", kind) for kind in _EVENT_TYPES)
-        end = ("filter[created_at][to]", str(self.to_ms // 1000))
-        if self.from_ms is None:
-            return (*kinds, end)
-        start = ("filter[created_at][from]", str(max(0, self.from_ms // 1000)))
-        return (*kinds, start, end)
-
 
 class CrmSource:
     """The conversations with chat events in a window of time."""
 
     def __init__(
         self,
-        client: CrmClient,
+        crm: CrmApi,
         ledger: Ledger,
         origins: frozenset[str],
         window: Window,
+        *,
+        notes_sightings: bool = False,
     ) -> None:
         """Say what to look for; nothing is asked before it is iterated.
 
         Args:
-            client: Asks the CRM.
+            crm: The account's CRM.
             ledger: Keeps the talks that were seen, so that none is asked for twice.
             origins: The channels whose messages the Chats API gives us.
             window: The time to look at.
+            notes_sightings: Whether the ledger is told when something happened in each
+                talk.
         """
-        self._client = client
+        self._crm = crm
         self._ledger = ledger
         self._origins = origins
         self._window = window
         self._asks_for_many = True
-        self._page_sizes = list(_PAGE_SIZES)
+        self._notes_sightings = notes_sightings
         self._talks_of_owner: dict[_Owner, tuple[int, ...]] = {}
         self._skipped: Counter[str] = Counter()
         self._lost = 0
@@ -157,12 +144,13 @@ class CrmSource:
         """
         if self._window.is_first:
             yield from self._listed()
-        for page in self._pages(EVENTS, self._window.query(), "events"):
+        window = self._window
+        for page in self._crm.events(_EVENT_TYPES, window.from_ms, window.to_ms):
             yield from self._of_events(page)
         self._tell()
 
     def _listed(self) -> Iterator[Conversation]:
-        for page in self._pages(TALKS, (), "talks"):
+        for page in self._crm.talks():
             talks = [talk for talk in map(read_talk, page) if talk is not None]
             new = [t for t in talks if not self._ledger.was_asked_for(t.talk_id)]
             if not new:
@@ -175,6 +163,7 @@ class CrmSource:
     def _of_events(self, page: Iterable[object]) -> Iterator[Conversation]:
         events = [event for event in map(self._read_event, page) if event is not None]
         self._resolve({event.talk_id for event in events if event.talk_id is not None})
+        sightings: list[tuple[int, int]] = []
         for event in events:
             talk = None if event.talk_id is None else self._ledger.talk(event.talk_id)
             talks = (
@@ -184,7 +173,10 @@ class CrmSource:
             )
             self._lost += not talks
             for each in talks:
+                sightings.append((each.talk_id, event.at_ms))
                 yield from self._of_talk(each, event.at_ms)
+        if self._notes_sightings:
+            self._ledger.note_sightings(sightings)
 
     def _read_event(self, value: object) -> _Event | None:
         """Read an event; None when it is of a channel that cannot be ours."""
@@ -205,7 +197,7 @@ class CrmSource:
             # Without a time, it happened at the latest moment that can be.
             self._window.to_ms
             if created_at is None
-            else min(created_at * 1000, self._window.to_ms),
+            else min(created_at * SECOND_MS, self._window.to_ms),
         )
 
     def _may_be_ours(self, origin: str) -> bool:
@@ -242,7 +234,7 @@ class CrmSource:
         query = tuple(("filter[talk_id][]", str(talk_id)) for talk_id in talk_ids)
         # Without the filter they are asked for one by one.
         with suppress(BadRequestError):
-            for page in self._pages(TALKS, query, "talks"):
+            for page in self._crm.talks(query):
                 self._keep(page)
                 if not any(map(self._ledger.was_asked_for, talk_ids)):
                     # The filter is not heeded, and what comes is the list of all.
@@ -250,7 +242,7 @@ class CrmSource:
 
     def _ask_for_one(self, talk_id: int) -> None:
         try:
-            talk = read_talk(self._client.get(f"{TALKS}/{talk_id}"))
+            talk = read_talk(self._crm.talk(talk_id))
         except (NotFoundError, BadRequestError):
             talk = None
         if talk is None or talk.talk_id != talk_id:
@@ -265,7 +257,7 @@ class CrmSource:
         if owner not in self._talks_of_owner:
             found: list[Talk] = []
             with suppress(BadRequestError):
-                for page in self._pages(TALKS, owner.query(), "talks"):
+                for page in self._crm.talks(owner.query()):
                     theirs = [talk for talk in self._keep(page) if owner.has(talk)]
                     if not theirs:
                         # The filter is not heeded, and what comes is the list of all.
@@ -280,37 +272,6 @@ class CrmSource:
         for talk in talks:
             self._ledger.keep_talk(talk)
         return talks
-
-    def _pages(self, path: str, query: _Query, name: str) -> Iterator[list[object]]:
-        """Go through all pages of a list, by the link each has to the next."""
-        answer, asked = self._first_page(path, query)
-        while answer is not None:
-            embedded = answer.get("_embedded")
-            rows = embedded.get(name) if isinstance(embedded, dict) else None
-            yield rows if isinstance(rows, list) else []
-            following = _next_query(answer)
-            if following is None:
-                return
-            if following == asked:
-                msg = (
-                    f"GET {path}: a page names itself as the next one, so not all can "
-                    "be read: tell Kommo's support"
-                )
-                raise RunError(msg)
-            asked = following
-            answer = self._client.get(path, following)
-
-    def _first_page(
-        self, path: str, query: _Query
-    ) -> tuple[Mapping[str, Any] | None, str]:
-        asked = urlencode([*query, ("limit", self._page_sizes[0])])
-        try:
-            return self._client.get(path, asked), asked
-        except BadRequestError:
-            if len(self._page_sizes) == 1:
-                raise
-        self._page_sizes.pop(0)
-        return self._first_page(path, query)
 
     def _tell(self) -> None:
         if self._skipped:
@@ -349,14 +310,3 @@ def _owner(event: Mapping[str, Any]) -> _Owner | None:
     if number is None or kind not in {"contact", "lead", "customer"}:
         return None
     return _Owner(str(kind), number)
-
-
-def _next_query(answer: Mapping[str, Any]) -> str | None:
-    """Return the query of the next page.
-
-    The link's host is left out of account: the token goes to `crm_url` alone.
-    """
-    links = answer.get("_links")
-    following = links.get("next") if isinstance(links, dict) else None
-    href = following.get("href") if isinstance(following, dict) else None
-    return urlsplit(href).query if isinstance(href, str) else None

@@ -6,12 +6,12 @@ import csv
 import json
 import os
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TextIO, cast
 from urllib.parse import urlsplit
 
 from tap_kommo_chats.errors import RunError
-from tap_kommo_chats.sources import FILE, Conversation
+from tap_kommo_chats.file_formats import file_format, is_packed
+from tap_kommo_chats.records.conversations import FILE, Conversation
 from tap_kommo_chats.sources.listing import ID_COLUMN, read_entry
 
 if TYPE_CHECKING:
@@ -63,24 +63,6 @@ class FileSource:
                     yield conversation
 
 
-def file_format(location: str) -> str | None:
-    """Tell a file's format from its name.
-
-    Args:
-        location: A path or URL. A `.gz` at its end is looked through.
-
-    Returns:
-        `.txt`, `.csv` or `.jsonl`; None when it is another.
-    """
-    name = PurePosixPath(_path(location).replace("\\", "/").removesuffix(".gz"))
-    return name.suffix if name.suffix in _READERS else None
-
-
-def _path(location: str) -> str:
-    path = urlsplit(location).path if "://" in location else location
-    return path.lower()
-
-
 @contextmanager
 def _opened(location: str) -> Iterator[TextIO]:
     # Imported only by those who list conversations in a file.
@@ -90,7 +72,7 @@ def _opened(location: str) -> Iterator[TextIO]:
         with fsspec.open(
             location,
             "rt",
-            compression="gzip" if _path(location).endswith(".gz") else None,
+            compression="gzip" if is_packed(location) else None,
             encoding="utf-8-sig",
             # A name that is not UTF-8 is one bad line, and not the end of the file.
             errors="surrogateescape",

@@ -7,22 +7,20 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import TypeAlias
 
 from tap_kommo_chats.identifiers import normal_id, segment_flaw
-from tap_kommo_chats.sources import Conversation
+from tap_kommo_chats.records.conversations import Conversation
+from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS, instant_ms
 
 ID_COLUMN = "conversation_id"
 TIME_COLUMN = "updated_at"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_EARLIEST_MS = 946_684_800_000
-"""The year 2000. What is taken for an earlier time, such as 20250105, is none."""
-
-_LATEST_MS = 253_402_300_799_999
-"""The end of the year 9999, the last one a calendar has."""
+_TIMES_MS = range(946_684_800_000, CALENDAR_MS.stop)
+"""From the year 2000 on. What is taken for an earlier time, such as 20250105, is none.
+"""
 
 _SECONDS_BELOW = 100_000_000_000
 """As seconds this is the year 5138, as milliseconds 1973: nothing is both."""
@@ -87,7 +85,7 @@ def read_time(value: object) -> int | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     milliseconds = _milliseconds(value)
-    if not _EARLIEST_MS <= milliseconds <= _LATEST_MS:
+    if milliseconds not in _TIMES_MS:
         msg = "not a time of the years 2000 to 9999"
         raise ValueError(msg)
     return milliseconds
@@ -106,8 +104,7 @@ def _milliseconds(value: object) -> int:
         # The SDK teaches Python 3.10 to read a trailing Z.
         return _milliseconds(datetime.fromisoformat(text))
     if isinstance(value, datetime):
-        moment = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
+        return instant_ms(value if value.tzinfo else value.replace(tzinfo=timezone.utc))
     if isinstance(value, date):
         last = datetime(value.year, value.month, value.day, 23, 59, 59, 999_999)  # noqa: DTZ001 (its zone is set next)
         return _milliseconds(last)
@@ -117,4 +114,4 @@ def _milliseconds(value: object) -> int:
     if not isinstance(value, int) and not math.isfinite(value):
         msg = "not a time"
         raise ValueError(msg)
-    return int(value * 1000) if value < _SECONDS_BELOW else int(value)
+    return int(value * SECOND_MS) if value < _SECONDS_BELOW else int(value)

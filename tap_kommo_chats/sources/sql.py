@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.errors import RunError
-from tap_kommo_chats.sources import SQL, Conversation
+from tap_kommo_chats.records.conversations import SQL, Conversation
 from tap_kommo_chats.sources.listing import ID_COLUMN, read_entry
 
 if TYPE_CHECKING:

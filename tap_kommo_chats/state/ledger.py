@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import sqlite3
 import weakref
-from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from tap_kommo_chats.records.conversations import Entry, Outcome
 from tap_kommo_chats.records.talks import Talk, read_talk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_kommo_chats.sources import Conversation
+    from tap_kommo_chats.records.conversations import Conversation
 
 _ROWS_AT_ONCE = 1000
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -48,8 +47,11 @@ CREATE TABLE talks (
     talk BLOB
 );
 CREATE INDEX talks_of_chat ON talks (chat_id);
+CREATE TABLE sightings (
+    talk_id INTEGER PRIMARY KEY,
+    seen_ms INTEGER NOT NULL
+);
 """
-
 
 # All in one statement: Python hands the turn to another thread with each, and while
 # others read, it takes longer to get it back than the statement takes.
@@ -63,41 +65,19 @@ SELECT
     json_extract(value, '$[4]')
 FROM json_each(?)
 """
-
-
-class Outcome(str, Enum):
-    """What became of a conversation in a run."""
-
-    ASKED = "asked"
-    READ = "read"
-    EMPTY = "empty"
-    UNCHANGED = "unchanged"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the run knows of one conversation.
-
-    Attributes:
-        conversation_id: Kommo's id of it.
-        sources: The names of the sources that named it.
-        last_activity_ms: When something last happened in it, the latest time that a
-            source gave, in milliseconds since 1970; None when none did.
-        outcome: What became of it so far; None before that was decided.
-        newest_ms: The time of its newest message, in milliseconds since 1970; 0 when
-            it has none, None when that is not known.
-        read_ms: When this run read it, in milliseconds since 1970; None if it did not.
-        error: Why it could not be read; None when it could.
-    """
-
-    conversation_id: str
-    sources: tuple[str, ...]
-    last_activity_ms: int | None
-    outcome: Outcome | None = None
-    newest_ms: int | None = None
-    read_ms: int | None = None
-    error: str | None = None
+_NOTE_SIGHTINGS = """
+INSERT INTO sightings
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')
+FROM json_each(?)
+WHERE true
+ON CONFLICT (talk_id) DO UPDATE SET seen_ms = max(seen_ms, excluded.seen_ms)
+"""
+_TALKS_SINCE = """
+SELECT talk FROM talks LEFT JOIN sightings USING (talk_id)
+WHERE talk IS NOT NULL
+AND (?1 IS NULL OR coalesce(seen_ms, 0) >= ?1 OR coalesce(updated_ms, 0) >= ?1)
+ORDER BY talk_id
+"""
 
 
 class Ledger:
@@ -177,15 +157,7 @@ class Ledger:
         read_ms: int | None = None,
         error: str | None = None,
     ) -> None:
-        """Note what became of a conversation.
-
-        Args:
-            conversation_id: The conversation.
-            outcome: What became of it.
-            newest_ms: The time of its newest message; see `Entry`.
-            read_ms: When it was read; see `Entry`.
-            error: Why it could not be read; see `Entry`.
-        """
+        """Note what became of a conversation; `Entry` says what the values mean."""
         self._noted[conversation_id] = (outcome, newest_ms, read_ms, error)
         if len(self._noted) >= _ROWS_AT_ONCE:
             self._write_noted()
@@ -238,11 +210,7 @@ class Ledger:
     # Talks
 
     def keep_talk(self, talk: Talk) -> None:
-        """Keep a talk for the run, in place of what was known of it.
-
-        Args:
-            talk: The talk as the CRM gave it.
-        """
+        """Keep a talk for the run, in place of what was known of it."""
         self._database.execute(
             "INSERT OR REPLACE INTO talks VALUES (?, ?, ?, ?)",
             (
@@ -254,51 +222,45 @@ class Ledger:
         )
 
     def note_gone_talk(self, talk_id: int) -> None:
-        """Note that the CRM knows a talk no more.
-
-        Args:
-            talk_id: The talk.
-        """
+        """Note that the CRM knows a talk no more."""
         self._database.execute(
             "INSERT OR IGNORE INTO talks (talk_id) VALUES (?)", (talk_id,)
         )
 
     def was_asked_for(self, talk_id: int) -> bool:
-        """Tell whether a talk is known in this run, be it gone or not.
-
-        Args:
-            talk_id: The talk.
-        """
+        """Tell whether a talk is known in this run, be it gone or not."""
         found = self._database.execute(
             "SELECT 1 FROM talks WHERE talk_id = ?", (talk_id,)
         )
         return found.fetchone() is not None
 
     def talk(self, talk_id: int) -> Talk | None:
-        """Return a talk that was kept; None when it is gone or not known.
-
-        Args:
-            talk_id: The talk.
-        """
+        """Return a talk that was kept; None when it is gone or not known."""
         found = self._database.execute(
             "SELECT talk FROM talks WHERE talk_id = ? AND talk IS NOT NULL", (talk_id,)
         )
         return next(_talks(found), None)
 
-    def talks(self) -> Iterator[Talk]:
-        """Go through all talks that are not gone, by their ids."""
-        return _talks(
-            self._database.execute(
-                "SELECT talk FROM talks WHERE talk IS NOT NULL ORDER BY talk_id"
-            )
-        )
-
-    def talks_of(self, conversation_id: str) -> Iterator[Talk]:
-        """Go through the talks of a conversation, the one updated last at the end.
+    def note_sightings(self, sightings: Iterable[tuple[int, int]]) -> None:
+        """Note that something happened in talks.
 
         Args:
-            conversation_id: The conversation.
+            sightings: The talk, and when it happened, in milliseconds since 1970.
         """
+        written = _ENCODER.encode(list(sightings)).decode()
+        self._database.execute(_NOTE_SIGHTINGS, (written,))
+
+    def talks(self, since_ms: int | None = None) -> Iterator[Talk]:
+        """Go through all talks that are not gone, by their ids.
+
+        Args:
+            since_ms: Only those in which something happened from then on, in
+                milliseconds since 1970; None for all.
+        """
+        return _talks(self._database.execute(_TALKS_SINCE, (since_ms,)))
+
+    def talks_of(self, conversation_id: str) -> Iterator[Talk]:
+        """Go through the talks of a conversation, the one updated last at the end."""
         return _talks(
             self._database.execute(
                 "SELECT talk FROM talks WHERE chat_id = ? ORDER BY updated_ms, talk_id",

@@ -17,9 +17,12 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import RecordMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
+
+    from tap_kommo_chats.run.run import Run
 
 
 class PlainStream(Stream):
@@ -29,6 +32,17 @@ class PlainStream(Stream):
     STATE_MSG_FREQUENCY = sys.maxsize
     # Records are made to fit their schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init__(self, tap: Tap, open_run: Callable[[], Run]) -> None:
+        """Make the stream.
+
+        Args:
+            tap: The tap it belongs to.
+            open_run: Gives the run of all streams, which needs settings that can be
+                used. Discovery does not.
+        """
+        super().__init__(tap=tap)
+        self.open_run = open_run
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Set no upper bound for a bookmark that the stream does not keep."""
@@ -67,15 +81,7 @@ class PlainStream(Stream):
         record: dict[str, Any],  # noqa: ARG002 (the SDK's)
         context: Context | None,  # noqa: ARG002 (the SDK's)
     ) -> Iterable[Context | None]:
-        """Make no context for each record: the stream has no children.
-
-        Args:
-            record: Not looked at.
-            context: Not looked at.
-
-        Returns:
-            Nothing.
-        """
+        """Make no context for each record: the stream has no children."""
         return ()
 
     def _write_starting_replication_value(self, context: Context | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from tap_kommo_chats.settings import SETTINGS_SCHEMA
+from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 from tap_kommo_chats.tap import OWN_SETTINGS
 from tests.support.meltano_project import ROOT
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tap_kommo_chats.settings import SETTINGS_SCHEMA, Settings, SettingsError
+from tap_kommo_chats.errors import SettingsError
+from tap_kommo_chats.settings.parse import parse_settings
+from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 from tap_kommo_chats.sharding import WHOLE, Shard
 
 CHANNEL = "f62a0162-46a7-430e-b06c-0ef798d76a21"
@@ -32,13 +34,13 @@ CRM: dict[str, Any] = {
 def problem_with(**given: object) -> str:
     """The one problem of an otherwise good configuration."""
     with pytest.raises(SettingsError) as raised:
-        Settings.parse({**GOOD, **given})
+        parse_settings({**GOOD, **given})
     (problem,) = raised.value.problems
     return problem
 
 
 def test_three_settings_are_enough() -> None:
-    settings = Settings.parse(GOOD)
+    settings = parse_settings(GOOD)
 
     assert settings.api_url == "https://amojo.kommo.com"
     assert settings.start_ms is None
@@ -48,7 +50,7 @@ def test_three_settings_are_enough() -> None:
 
 def test_every_problem_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as raised:
-        Settings.parse({})
+        parse_settings({})
 
     named = [problem.split()[0] for problem in raised.value.problems]
     assert named == ["channel_secret", "scope_id", "conversation_ids"]
@@ -89,7 +91,7 @@ def test_a_scope_id_that_is_no_path_segment_is_refused(scope_id: object) -> None
 
 
 def test_a_scope_id_of_another_shape_gets_a_warning() -> None:
-    settings = Settings.parse({**GOOD, "scope_id": "abc_def"})
+    settings = parse_settings({**GOOD, "scope_id": "abc_def"})
 
     assert settings.scope_id == "abc_def"
     assert [note.split()[0] for note in settings.notes] == ["scope_id"]
@@ -140,14 +142,14 @@ def test_many_bad_ids_are_counted_on_one_line() -> None:
 def test_duplicate_ids_are_dropped_and_counted() -> None:
     ids = [ACCOUNT, CHANNEL, ACCOUNT, ACCOUNT]
 
-    settings = Settings.parse({**GOOD, "conversation_ids": ids})
+    settings = parse_settings({**GOOD, "conversation_ids": ids})
 
     assert settings.conversation_ids == (ACCOUNT, CHANNEL)
     assert ["2 id(s)" in note for note in settings.notes] == [True]
 
 
 def test_an_id_that_is_no_uuid_is_taken_with_a_warning() -> None:
-    settings = Settings.parse({**GOOD, "conversation_ids": ["vendas são paulo+1%"]})
+    settings = parse_settings({**GOOD, "conversation_ids": ["vendas são paulo+1%"]})
 
     assert settings.conversation_ids == ("vendas são paulo+1%",)
     assert ["1 id(s) that are no UUID" in note for note in settings.notes] == [True]
@@ -191,7 +193,7 @@ def test_an_api_url_that_cannot_be_used_is_refused(api_url: object, said: str) -
     ],
 )
 def test_an_api_url_is_a_scheme_and_a_host(given: str, taken: str) -> None:
-    assert Settings.parse({**GOOD, "api_url": given}).api_url == taken
+    assert parse_settings({**GOOD, "api_url": given}).api_url == taken
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_an_api_url_is_a_scheme_and_a_host(given: str, taken: str) -> None:
 def test_a_start_date_is_in_utc_unless_it_says_otherwise(
     given: str, taken: int
 ) -> None:
-    assert Settings.parse({**GOOD, "start_date": given}).start_ms == taken
+    assert parse_settings({**GOOD, "start_date": given}).start_ms == taken
 
 
 @pytest.mark.parametrize("given", ["", "yesterday", "01/02/2024", 1_700_000_000])
@@ -224,7 +226,7 @@ def test_a_request_timeout_is_a_whole_number_of_seconds(given: object) -> None:
 
 
 def test_settings_do_not_show_their_secret() -> None:
-    assert GOOD["channel_secret"] not in repr(Settings.parse(GOOD))
+    assert GOOD["channel_secret"] not in repr(parse_settings(GOOD))
 
 
 def test_every_setting_has_a_title_and_a_description() -> None:
@@ -237,14 +239,14 @@ def test_every_setting_has_a_title_and_a_description() -> None:
     "ids", [{}, {"conversation_ids": None}, {"conversation_ids": []}]
 )
 def test_any_source_is_enough(source: dict[str, Any], ids: dict[str, Any]) -> None:
-    settings = Settings.parse({**NO_LIST, **ids, **source})
+    settings = parse_settings({**NO_LIST, **ids, **source})
 
     assert settings.conversation_ids == ()
     assert settings.notes == ()
 
 
 def test_sources_add_up() -> None:
-    settings = Settings.parse({**GOOD, **FILE, **SQL, **CRM})
+    settings = parse_settings({**GOOD, **FILE, **SQL, **CRM})
 
     assert settings.conversation_ids == tuple(GOOD["conversation_ids"])
     assert settings.conversations_file == "list.csv"
@@ -258,7 +260,7 @@ def test_sources_add_up() -> None:
 
 
 def test_a_source_that_is_not_given_is_none() -> None:
-    settings = Settings.parse(GOOD)
+    settings = parse_settings(GOOD)
 
     assert settings.conversations_file is None
     assert settings.sql is None
@@ -295,7 +297,7 @@ def test_a_file_of_no_known_format_is_refused(location: object, said: str) -> No
 
 @pytest.mark.parametrize("location", ["list.txt", "s3://lists/list.jsonl.gz"])
 def test_a_file_is_named_by_path_or_url(location: str) -> None:
-    settings = Settings.parse({**GOOD, "conversations_file": location})
+    settings = parse_settings({**GOOD, "conversations_file": location})
 
     assert settings.conversations_file == location
 
@@ -385,7 +387,7 @@ def test_a_crm_url_that_cannot_be_used_is_refused(crm_url: object, said: str) ->
 
 
 def test_a_crm_url_has_no_slash_at_its_end() -> None:
-    settings = Settings.parse({**GOOD, **CRM, "crm_url": "https://a.kommo.com/"})
+    settings = parse_settings({**GOOD, **CRM, "crm_url": "https://a.kommo.com/"})
 
     assert settings.crm is not None
     assert settings.crm.url == "https://a.kommo.com"
@@ -403,7 +405,7 @@ def test_origins_that_are_no_texts_are_refused(origins: object) -> None:
 
 def test_each_problem_of_the_crm_has_a_line() -> None:
     with pytest.raises(SettingsError) as raised:
-        Settings.parse(
+        parse_settings(
             {**NO_LIST, "crm_url": "x", "crm_access_token": "a b", "crm_origins": []}
         )
 
@@ -435,14 +437,14 @@ def test_a_shard_takes_its_share_of_the_requests(
 ) -> None:
     config = {**GOOD, "shard": shard, "requests_per_second": together}
 
-    settings = Settings.parse(config)
+    settings = parse_settings(config)
 
     assert settings.shard == Shard.parse(shard)
     assert settings.requests_per_second == own
 
 
 def test_more_shards_than_requests_get_a_warning() -> None:
-    (note,) = Settings.parse({**GOOD, "shard": "2/8"}).notes
+    (note,) = parse_settings({**GOOD, "shard": "2/8"}).notes
 
     assert note.startswith("shard is one of 8, and each makes up to 1 request per sec")
     assert "run at most 7 at once" in note
@@ -452,7 +454,7 @@ def test_more_shards_than_requests_get_a_warning() -> None:
     "more", [{"shard": "7/7"}, {"shard": "1/9", "requests_per_second": 0}]
 )
 def test_shards_that_keep_to_the_limit_get_no_warning(more: dict[str, Any]) -> None:
-    assert Settings.parse({**GOOD, **more}).notes == ()
+    assert parse_settings({**GOOD, **more}).notes == ()
 
 
 def test_what_is_secret_is_so_in_the_schema_too() -> None:
@@ -464,7 +466,7 @@ def test_what_is_secret_is_so_in_the_schema_too() -> None:
 
 
 def test_no_secret_of_a_source_is_shown() -> None:
-    settings = Settings.parse({**GOOD, **SQL, **CRM})
+    settings = parse_settings({**GOOD, **SQL, **CRM})
 
     assert "hush" not in f"{settings!r}{settings.sql!r}{settings.crm!r}"
     assert "hush" not in f"{settings}{settings.sql}{settings.crm}"
@@ -476,6 +478,6 @@ def test_no_secret_of_a_source_is_shown() -> None:
 def test_a_source_may_be_late_by_the_lookback_but_an_hour_at_least(
     days: int, margin_ms: int
 ) -> None:
-    settings = Settings.parse({**GOOD, "lookback_days": days})
+    settings = parse_settings({**GOOD, "lookback_days": days})
 
     assert settings.hint_margin_ms == margin_ms

@@ -12,12 +12,17 @@ import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from singer_sdk.exceptions import SyncError
 
 from sandbox.conversations import ConversationStore
 from sandbox.server import Sandbox
+from tap_kommo_chats.errors import TapError
 from tap_kommo_chats.tap import TapKommoChats
-from tests.support.tap import captured_output, config_for, failing_run, no_wait, run
+from tests.support.tap import (
+    captured_output,
+    config_for,
+    failing_run,
+    run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +64,8 @@ def strict(output: Output) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "tap_kommo_chats.kommo.client.ChatsAPIStream.backoff_wait_generator", no_wait
+        "tap_kommo_chats.kommo.host.LONGEST_WAIT",
+        0.0,
     )
 
 
@@ -274,7 +280,7 @@ def test_whatever_a_server_answers_every_row_is_carried_or_reported(
     caplog.clear()
     sandbox = any_answer(rows)
 
-    with captured_output() as collected, suppress(SyncError):
+    with captured_output() as collected, suppress(TapError):
         TapKommoChats(config=config_for(sandbox, ["a"])).sync_all()
 
     records = strict(collected[0])

@@ -15,22 +15,21 @@ from aiohttp import web
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
-from singer_sdk.exceptions import SyncError
 
 from sandbox.conversations import ConversationStore
 from sandbox.crm import OWN_ORIGIN, CrmStore
 from sandbox.faults import Faults
 from sandbox.server import Sandbox
-from tap_kommo_chats.state.bookmarks import StatePace
-from tap_kommo_chats.streams.chat_history import ChatHistoryStream
+from tap_kommo_chats.errors import TapError
+from tap_kommo_chats.state import checkpoint
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import (
     Output,
     captured_output,
     config_for,
     failing_run,
-    no_wait,
     run,
+    wait_for_nothing,
 )
 
 if TYPE_CHECKING:
@@ -568,7 +567,7 @@ def test_a_conversation_that_never_answers_keeps_no_other_from_being_read(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    wait_for_nothing(monkeypatch)
     account.talk(1, "dead")
     account.talk(2, "alive")
     first = account.run()
@@ -584,7 +583,7 @@ def test_a_conversation_that_never_answers_keeps_no_other_from_being_read(
 
     assert names(failed.output) == [new]
     chat_history = failed.output.state["bookmarks"]["chat_history"]
-    assert chat_history["discovered_until"] == {OWN_ORIGIN: account.now}
+    assert chat_history["searched_until"] == {OWN_ORIGIN: account.now}
     assert set(chat_history["owed"]) == {"dead"}
 
 
@@ -939,9 +938,12 @@ def test_conversations_that_were_not_written_are_met_again_by_the_next_run(
         TapKommoChats(config=account.config(), catalog=catalog).sync_all()
 
     lines = collected[0].messages
-    told = next(n for n, m in enumerate(lines) if m.get("stream") == "conversations")
-    assert "discovered_until" not in str(lines[:told])
-    assert "discovered_until" in str(collected[0].state)
+    told = max(n for n, m in enumerate(lines) if m.get("stream") == "conversations")
+    before = [m["value"] for m in lines[:told] if m["type"] == "STATE"]
+    assert not [m for m in before if m["bookmarks"].get("conversations")]
+    bookmarks = collected[0].state["bookmarks"]
+    assert "searched_until" in bookmarks["conversations"]
+    assert "talks" not in bookmarks
 
 
 def test_talks_alone_can_be_selected(account: Account) -> None:
@@ -958,8 +960,10 @@ def test_talks_alone_can_be_selected(account: Account) -> None:
 
     assert [row["talk_id"] for row in collected[0].records_of("talks")] == [1]
     assert account.asked() == []
+    bookmarks = collected[0].state["bookmarks"]
+    assert "searched_until" in bookmarks["talks"]
     # What was found was not read, so it has to be found again.
-    assert "discovered_until" not in str(collected[0].state)
+    assert "searched_until" not in bookmarks["chat_history"]
 
 
 class Discovery(RuleBasedStateMachine):
@@ -984,7 +988,7 @@ class Discovery(RuleBasedStateMachine):
         self.talks: dict[str, list[int]] = {}
         self.created = 0
         self.untold: list[tuple[int, str, str]] = []
-        self.often = mock.patch.object(StatePace, "due", return_value=True)
+        self.often = mock.patch.object(checkpoint, "OFTEN_SECONDS", 0.0)
         self.often.start()
 
     def teardown(self) -> None:
@@ -1108,7 +1112,7 @@ class Discovery(RuleBasedStateMachine):
         with (
             self.account.clock(),
             captured_output() as collected,
-            contextlib.suppress(SyncError),
+            contextlib.suppress(TapError),
         ):
             config = self.account.config()
             TapKommoChats(config=config, state=deepcopy(self.state)).sync_all()

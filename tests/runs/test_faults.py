@@ -19,9 +19,9 @@ from sandbox.faults import Faults, strike
 from sandbox.seed import generated_store
 from sandbox.server import Sandbox
 from tap_kommo_chats.errors import ConversationError, IncompleteRunError, RunError
-from tap_kommo_chats.kommo import answers, client, transport
+from tap_kommo_chats.kommo import chats, history, host, transport
 from tap_kommo_chats.kommo.limiter import RequestLimiter
-from tests.support.tap import FailedRun, config_for, failing_run, no_wait, run
+from tests.support.tap import FailedRun, config_for, failing_run, run, wait_for_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ ONE = "30477717-9f3c-4d3f-8101-60327e14dc48"
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client.ChatsAPIStream, "backoff_wait_generator", no_wait)
+    wait_for_nothing(monkeypatch)
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def test_a_server_that_trickles_is_cut_off(
     *,
     headers: bool,
 ) -> None:
-    monkeypatch.setattr(client, "ATTEMPTS", 1)
+    monkeypatch.setattr(host, "ATTEMPTS", 1)
     sandbox.faults = Faults(
         trickle=1.0,
         trickle_seconds=0.3,
@@ -372,7 +372,7 @@ def test_a_server_that_ignores_the_offset_is_one_conversations_failure(
 def test_a_server_that_is_silent_is_given_up(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "ATTEMPTS", 2)
+    monkeypatch.setattr(host, "ATTEMPTS", 2)
     sandbox.faults = Faults(latency=30.0, only=frozenset({"ill"}))
 
     failed = one_failure(sandbox, caplog, request_timeout=1)
@@ -400,7 +400,7 @@ def test_a_body_above_the_greatest_size_is_refused(
 def test_a_page_that_takes_too_long_with_all_its_attempts_is_given_up(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAGE_SECONDS", 0.0)
+    monkeypatch.setattr(host, "ASKING_SECONDS", 0.0)
     sandbox.faults = Faults(server_error=1.0, only=frozenset({"ill"}))
 
     failed = one_failure(sandbox, caplog)
@@ -491,15 +491,15 @@ def test_a_run_in_which_nothing_can_be_read_is_stopped(
 def test_a_mistake_in_the_tap_is_one_conversations_failure_without_its_data(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = answers.decode_history
+    read = history.read_history
 
-    def stumble(response: Any, conversation_id: str) -> Any:
+    def stumble(response: Any, conversation_id: str, *args: Any, **kwargs: Any) -> Any:
         if conversation_id == "ill":
             msg = "what was written, number 2"
             raise KeyError(msg)
-        return decode(response, conversation_id)
+        return read(response, conversation_id, *args, **kwargs)
 
-    monkeypatch.setattr(client, "decode_history", stumble)
+    monkeypatch.setattr(chats, "read_history", stumble)
 
     failed = one_failure(sandbox, caplog)
 

@@ -151,7 +151,7 @@ def state_of(ids: Iterable[str], read_ms: int, read_since_ms: int) -> dict[str, 
     chat_history = {
         "conversations": dict.fromkeys(ids, read_ms),
         "read_since": read_since_ms,
-        "discovered_until": {OWN_ORIGIN: read_since_ms},
+        "searched_until": {OWN_ORIGIN: read_since_ms},
     }
     return {"bookmarks": {"chat_history": chat_history}}
 

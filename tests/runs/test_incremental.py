@@ -17,16 +17,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sandbox.conversations import ConversationStore
 from sandbox.faults import Faults
 from sandbox.server import Sandbox
-from tap_kommo_chats.state.bookmarks import StateError, StatePace
-from tap_kommo_chats.streams.chat_history import ChatHistoryStream
+from tap_kommo_chats.errors import StateError
+from tap_kommo_chats.state import checkpoint
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import (
     Output,
     captured_output,
     config_for,
     failing_run,
-    no_wait,
     run,
+    wait_for_nothing,
 )
 
 if TYPE_CHECKING:
@@ -212,7 +212,10 @@ def test_the_state_names_conversations_and_the_run_only(sandbox: Sandbox) -> Non
 
     bookmarks = state["bookmarks"]["chat_history"]
     assert bookmarks.pop("read_since") >= before
-    assert bookmarks == {"conversations": {"a": newest_ms, "empty": 0}}
+    assert bookmarks == {
+        "version": 1,
+        "conversations": {"a": newest_ms, "empty": 0},
+    }
 
 
 def test_a_complete_run_moves_the_time_since_which_all_was_read(
@@ -334,7 +337,7 @@ def test_a_run_that_fails_does_not_sit_out_a_pause(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    wait_for_nothing(monkeypatch)
 
     def answer(seen: SeenRequest) -> web.StreamResponse:
         if seen.conversation_id == "a":
@@ -369,7 +372,7 @@ class Runs(RuleBasedStateMachine):
         self.loaded: dict[tuple[str, str], str] = {}
         self.state: dict[str, Any] = {}
         self.named = 0
-        self.often = mock.patch.object(StatePace, "due", return_value=True)
+        self.often = mock.patch.object(checkpoint, "OFTEN_SECONDS", 0.0)
         self.often.start()
 
     def teardown(self) -> None:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 # STATE goes out after each conversation and not every ten seconds, so that a run of a
 # second has some.
 TAP = """
-import tap_kommo_chats.state.bookmarks as bookmarks
+import tap_kommo_chats.state.checkpoint as checkpoint
 from tap_kommo_chats.__main__ import main
-bookmarks._OFTEN_SECONDS = 0.0
-bookmarks._SHARE_OF_RUN = 1.0
+checkpoint.OFTEN_SECONDS = 0.0
+checkpoint.SHARE_OF_RUN = 1.0
 main()
 """
 AT_MOST = 5.0

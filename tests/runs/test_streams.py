@@ -17,13 +17,15 @@ from aiohttp import web
 from sandbox.conversations import ConversationStore
 from sandbox.server import Sandbox
 from tap_kommo_chats.errors import IncompleteRunError, RunError
+from tap_kommo_chats.kommo import chats
 from tap_kommo_chats.kommo.auth import KommoAuthenticator
-from tap_kommo_chats.streams.chat_history import ChatHistoryStream
-from tap_kommo_chats.tap import TapKommoChats
-from tests.support.tap import config_for, failing_run, no_wait, run
+from tap_kommo_chats.kommo.transport import BoundedAdapter
+from tests.support.tap import config_for, failing_run, run, wait_for_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import requests
 
     from sandbox.server import SeenRequest
     from sandbox.verification import PageRequest
@@ -131,10 +133,20 @@ def test_a_request_says_who_asks_and_for_what(sandbox: Sandbox) -> None:
     assert headers["user-agent"] == f"tap-kommo-chats/{version('tap-kommo-chats')}"
 
 
-def test_the_request_timeout_is_that_of_every_request(sandbox: Sandbox) -> None:
-    tap = TapKommoChats(config={**config_for(sandbox, ["a"]), "request_timeout": 7})
+def test_the_request_timeout_is_that_of_every_request(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    send = BoundedAdapter.send
 
-    assert ChatHistoryStream(tap).timeout == 7
+    def look(*args: Any, **kwargs: Any) -> requests.Response:
+        seen.append(kwargs["timeout"])
+        return send(*args, **kwargs)
+
+    monkeypatch.setattr(BoundedAdapter, "send", look)
+    run({**config_for(sandbox, ["a"]), "request_timeout": 7})
+
+    assert seen == [7]
 
 
 def test_an_id_that_needs_percent_encoding_is_read(sandbox: Sandbox) -> None:
@@ -246,7 +258,7 @@ def test_what_may_pass_is_asked_again(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     fill(sandbox, "a", 1)
-    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    wait_for_nothing(monkeypatch)
     sandbox.answer = lambda _: None if sandbox.requests else web.Response(status=status)
 
     assert run(config_for(sandbox)).keys == [("a", "m0")]
@@ -314,7 +326,7 @@ def test_a_body_that_is_no_history_is_one_conversations_failure(
     monkeypatch: pytest.MonkeyPatch,
     body: str,
 ) -> None:
-    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    wait_for_nothing(monkeypatch)
     fill(sandbox, "b", 1)
     sandbox.answer = lambda seen: (
         web.Response(text=body) if seen.conversation_id == "a" else None
@@ -339,12 +351,15 @@ def test_a_retry_is_signed_afresh(
 
     sandbox.answer = fail_the_first
     # The first attempt is dated so long ago that its signature is worth nothing.
-    sign = KommoAuthenticator(
-        sandbox.secret,
-        now=lambda: datetime.now(timezone.utc) if sandbox.requests else long_ago,
+    monkeypatch.setattr(
+        chats,
+        "KommoAuthenticator",
+        lambda secret: KommoAuthenticator(
+            secret,
+            now=lambda: datetime.now(timezone.utc) if sandbox.requests else long_ago,
+        ),
     )
-    monkeypatch.setattr(ChatHistoryStream, "authenticator", sign)
-    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    wait_for_nothing(monkeypatch)
 
     assert run(config_for(sandbox)).keys == [("a", "m0")]
     assert [seen.status for seen in sandbox.requests] == [500, 200]

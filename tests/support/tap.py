@@ -12,15 +12,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.exceptions import SyncError
 
+from tap_kommo_chats.errors import TapError
+from tap_kommo_chats.kommo import host
 from tap_kommo_chats.tap import TapKommoChats
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sandbox.server import Sandbox
-    from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 
 Message = dict[str, Any]
 
@@ -114,12 +114,11 @@ def failing_run(
 ) -> FailedRun:
     """Run the tap once, which is to end with an error."""
     caplog.set_level(logging.DEBUG)
-    with captured_output() as collected, pytest.raises(SyncError) as raised:
+    with captured_output() as collected, pytest.raises(TapError) as raised:
         TapKommoChats(config=config, state=deepcopy(state)).sync_all()
     return FailedRun(raised.value, collected[0], caplog.text)
 
 
-def no_wait(_stream: ChatHistoryStream) -> Generator[float, None, None]:
-    """Wait for nothing before a retry; put in place of `backoff_wait_generator`."""
-    while True:
-        yield 0
+def wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let retries follow at once."""
+    monkeypatch.setattr(host, "LONGEST_WAIT", 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -14,42 +14,46 @@ from hypothesis import strategies as st
 from sandbox.conversations import ConversationStore
 from sandbox.faults import Faults
 from sandbox.server import Sandbox
-from tap_kommo_chats.errors import RunError
-from tap_kommo_chats.kommo import transport
-from tap_kommo_chats.kommo.crm import (
-    ATTEMPTS,
-    BadRequestError,
-    CrmClient,
-    NotFoundError,
-    check_answer,
-)
-from tap_kommo_chats.kommo.limiter import RequestPace
+from tap_kommo_chats.errors import BadRequestError, NotFoundError, RunError
+from tap_kommo_chats.kommo import host, transport
+from tap_kommo_chats.kommo.crm import EVENTS, CrmApi
+from tap_kommo_chats.kommo.crm_answers import read_answer
+from tap_kommo_chats.kommo.host import ATTEMPTS, Host
+from tap_kommo_chats.kommo.limiter import RequestLimiter, RequestPace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sandbox.server import SeenRequest
 
-EVENTS = "/api/v4/events"
 TALK = "/api/v4/talks/7"
 
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tap_kommo_chats.kommo.crm._LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(host, "LONGEST_WAIT", 0.0)
 
 
-def client_for(url: str, token: str) -> CrmClient:
-    return CrmClient(
-        url, token, user_agent="tests/1", request_timeout=5, requests_per_second=0
-    )
+class Client:
+    """Asks for one talk, or for the events of one day."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """Ask there, with that token."""
+        self.host = Host(url, "crm_url", "tests/1", 5, RequestLimiter(0))
+        self.crm = CrmApi(self.host, token)
+
+    def talk(self, talk_id: int = 7) -> Mapping[str, Any] | None:
+        return self.crm.talk(talk_id)
+
+    def events(self) -> list[list[object]]:
+        return list(self.crm.events(["talk_created"], 1_700_000_000_999, 1_700_086_400))
 
 
 @pytest.fixture
-def client(sandbox: Sandbox) -> CrmClient:
+def client(sandbox: Sandbox) -> Client:
     sandbox.crm.add_talk(7, "a", created_at=1_600_000_000, updated_at=1_600_000_000)
-    return client_for(sandbox.url, sandbox.crm_token)
+    return Client(sandbox.url, sandbox.crm_token)
 
 
 def problem(status: int, title: str = "", detail: str = "") -> web.Response:
@@ -63,7 +67,7 @@ def page(status: int) -> web.Response:
 
 @pytest.fixture
 def refused(
-    sandbox: Sandbox, client: CrmClient, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, client: Client, caplog: pytest.LogCaptureFixture
 ) -> Callable[..., str]:
     """Ask for a talk in vain, and return the one line that says why."""
 
@@ -77,41 +81,46 @@ def refused(
         if answer is not None:
             sandbox.answer = lambda _: answer()
         with pytest.raises(RunError) as raised:
-            client.get(TALK)
+            client.talk()
         said = str(raised.value)
         assert type(raised.value) is of
         assert "\n" not in said
         assert sandbox.crm_token not in said + repr(raised.value) + caplog.text
-        assert len(sandbox.requests) == client.requests_made == attempts
+        assert len(sandbox.requests) == client.host.requests_made == attempts
         return said
 
     return refused
 
 
-def test_an_answer_is_its_object(client: CrmClient) -> None:
-    answer = client.get(TALK)
+def test_an_answer_is_its_object(client: Client) -> None:
+    answer = client.talk()
 
     assert answer is not None
     assert answer["talk_id"] == 7
 
 
-def test_no_content_is_nothing(client: CrmClient) -> None:
-    assert client.get(EVENTS) is None
+def test_no_content_is_nothing(client: Client) -> None:
+    assert client.events() == []
 
 
-def test_a_query_goes_out_as_it_was_given(sandbox: Sandbox, client: CrmClient) -> None:
-    query = "filter%5Btype%5D=incoming_chat_message,talk_created&limit=100"
+def test_a_span_of_time_is_asked_for_in_seconds(
+    sandbox: Sandbox, client: Client
+) -> None:
+    client.events()
 
-    client.get(EVENTS, query)
-
-    assert [seen.target for seen in sandbox.requests] == [f"{EVENTS}?{query}"]
+    (seen,) = sandbox.requests
+    assert seen.target == (
+        f"{EVENTS}?filter%5Btype%5D%5B%5D=talk_created"
+        "&filter%5Bcreated_at%5D%5Bfrom%5D=1700000000"
+        "&filter%5Bcreated_at%5D%5Bto%5D=1700086&limit=250"
+    )
 
 
 def test_the_token_is_sent_as_a_bearer_with_each_request(
-    sandbox: Sandbox, client: CrmClient
+    sandbox: Sandbox, client: Client
 ) -> None:
-    client.get(EVENTS)
-    client.get(TALK)
+    client.events()
+    client.talk()
 
     expected = f"Bearer {sandbox.crm_token}"
     assert [s.headers["authorization"] for s in sandbox.requests] == [expected] * 2
@@ -119,11 +128,11 @@ def test_the_token_is_sent_as_a_bearer_with_each_request(
 
 
 def test_the_token_is_not_logged_even_by_the_libraries(
-    sandbox: Sandbox, client: CrmClient, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
 
-    client.get(TALK)
+    client.talk()
 
     assert TALK in caplog.text  # the libraries do log
     assert sandbox.crm_token not in caplog.text
@@ -131,7 +140,7 @@ def test_the_token_is_not_logged_even_by_the_libraries(
 
 def test_a_password_in_the_environment_takes_no_tokens_place(
     sandbox: Sandbox,
-    client: CrmClient,
+    client: Client,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -141,7 +150,7 @@ def test_a_password_in_the_environment_takes_no_tokens_place(
     )
     monkeypatch.setenv("NETRC", str(netrc))
 
-    client.get(TALK)
+    client.talk()
 
     (seen,) = sandbox.requests
     assert seen.headers["authorization"] == f"Bearer {sandbox.crm_token}"
@@ -154,7 +163,7 @@ def test_a_wrong_token_is_told_after_one_request(
     wrong = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.wrong"
 
     with pytest.raises(RunError, match="Kommo answered 401; crm_access_token is exp"):
-        client_for(sandbox.url, wrong).get(EVENTS)
+        Client(sandbox.url, wrong).events()
 
     assert wrong not in caplog.text
     assert len(sandbox.requests) == 1
@@ -213,9 +222,9 @@ def test_what_is_not_there_can_be_told_from_other_failures(
     refused(lambda: problem(404, "Not Found"), attempts=1, of=NotFoundError)
 
 
-def test_a_talk_that_is_not_there_is_not_found(client: CrmClient) -> None:
+def test_a_talk_that_is_not_there_is_not_found(client: Client) -> None:
     with pytest.raises(NotFoundError):
-        client.get("/api/v4/talks/8")
+        client.talk(8)
 
 
 def test_a_bad_request_can_be_told_from_other_failures(
@@ -255,12 +264,10 @@ def test_what_may_pass_is_tried_some_times(
 @pytest.mark.parametrize(
     "fault", ["reset_before", "reset_within", "truncated", "html", "server_error"]
 )
-def test_what_passes_is_overcome(
-    sandbox: Sandbox, client: CrmClient, fault: str
-) -> None:
+def test_what_passes_is_overcome(sandbox: Sandbox, client: Client, fault: str) -> None:
     for seed in range(8):
         sandbox.faults = Faults(seed=seed, **{fault: 0.5})  # type: ignore[arg-type]
-        answer = client.get(TALK)
+        answer = client.talk()
         assert answer is not None
         assert answer["talk_id"] == 7
 
@@ -281,7 +288,7 @@ def test_a_connection_that_breaks_each_time_is_given_up(
 
 @pytest.mark.parametrize("status", [200, 429, 503])
 def test_a_server_that_asks_to_wait_is_waited_for(
-    sandbox: Sandbox, client: CrmClient, monkeypatch: pytest.MonkeyPatch, status: int
+    sandbox: Sandbox, client: Client, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     waited: list[float | None] = []
     monkeypatch.setattr(RequestPace, "refuse", lambda *given: waited.append(given[-1]))
@@ -292,19 +299,19 @@ def test_a_server_that_asks_to_wait_is_waited_for(
         return web.Response(status=status, text="{}", headers={"Retry-After": "7"})
 
     sandbox.answer = answer
-    client.get(TALK)
+    client.talk()
 
     assert waited == [7.0]
 
 
 def test_too_many_requests_slow_down_even_if_the_server_does_not_say_how_much(
-    sandbox: Sandbox, client: CrmClient, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float | None] = []
     monkeypatch.setattr(RequestPace, "refuse", lambda *given: waited.append(given[-1]))
     sandbox.answer = lambda _: None if sandbox.requests else web.Response(status=429)
 
-    client.get(TALK)
+    client.talk()
 
     assert waited == [None]
 
@@ -327,24 +334,24 @@ def test_a_redirect_takes_the_token_nowhere(
     ],
 )
 def test_a_host_that_is_not_there_is_told_at_once(url: str, cause: str) -> None:
-    client = client_for(url, "hush-hush")
+    client = Client(url, "hush-hush")
 
     with pytest.raises(RunError) as raised:
-        client.get(TALK)
+        client.talk()
 
     said = str(raised.value)
     assert f"GET {TALK}: {url} {cause}: check crm_url" in said
     assert "api_url" not in said
-    assert client.requests_made == 1
+    assert client.host.requests_made == 1
 
 
 def test_a_host_that_answered_before_is_asked_again() -> None:
     with Sandbox(ConversationStore()) as gone:
-        client = client_for(gone.url, gone.crm_token)
-        client.get(EVENTS)
+        client = Client(gone.url, gone.crm_token)
+        client.events()
 
     with pytest.raises(RunError, match=r"given up after 6 attempt\(s\)"):
-        client.get(EVENTS)
+        client.events()
 
 
 def test_an_answer_larger_than_any_page_is_given_up(
@@ -353,14 +360,14 @@ def test_an_answer_larger_than_any_page_is_given_up(
     monkeypatch.setattr(transport, "BODY_AT_MOST", 10_000)
     sandbox.faults = Faults(oversized=100_000)
 
-    line = refused(attempts=ATTEMPTS)
+    line = refused(attempts=1)
 
     assert "larger than any page can be: check crm_url" in line
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 429, 500])
 def test_nothing_a_server_says_is_repeated(
-    sandbox: Sandbox, client: CrmClient, caplog: pytest.LogCaptureFixture, status: int
+    sandbox: Sandbox, client: Client, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     caplog.set_level(logging.DEBUG)
     token = sandbox.crm_token
@@ -369,22 +376,20 @@ def test_nothing_a_server_says_is_repeated(
     sandbox.answer = lambda _: web.json_response(body, status=status, headers=headers)
 
     with pytest.raises(RunError) as raised:
-        client.get(TALK)
+        client.talk()
 
     assert token not in str(raised.value) + caplog.text
 
 
-def test_each_request_counts_its_own_attempts(
-    sandbox: Sandbox, client: CrmClient
-) -> None:
-    client.get(TALK)
+def test_each_request_counts_its_own_attempts(sandbox: Sandbox, client: Client) -> None:
+    client.talk()
     sandbox.answer = lambda _: page(502)
 
     for _ in range(2):
         with pytest.raises(RunError, match=r"given up after 6 attempt\(s\)"):
-            client.get(TALK)
+            client.talk()
 
-    assert client.requests_made == 13
+    assert client.host.requests_made == 13
 
 
 @given(st.binary())
@@ -394,4 +399,4 @@ def test_no_body_of_a_refusal_is_stumbled_over(body: bytes) -> None:
     response._content = body  # noqa: SLF001 (there is no other way to make one)
 
     with pytest.raises(RunError):
-        check_answer(response, TALK)
+        read_answer(response, TALK, is_crm=False)

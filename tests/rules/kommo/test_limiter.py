@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_kommo_chats.errors import LimiterStoppedError
 from tap_kommo_chats.kommo.limiter import (
     RETRY_AFTER_AT_MOST,
-    LimiterStoppedError,
     RequestLimiter,
     RequestPace,
 )

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_kommo_chats.records.talks import SCHEMA, read_id, read_talk, to_record
+from tap_kommo_chats.integers import read_id
+from tap_kommo_chats.records.talks import SCHEMA, read_talk, to_record
 
 SCOPE = "channel_account"
 TALK: dict[str, Any] = {

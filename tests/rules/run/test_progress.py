@@ -21,8 +21,7 @@ from sandbox.seed import generated_store, seeded_crm
 from sandbox.server import Sandbox
 from tap_kommo_chats.run import progress
 from tap_kommo_chats.run.progress import Pace, Progress, Snapshot, format_seconds
-from tap_kommo_chats.streams.chat_history import ChatHistoryStream
-from tests.support.tap import config_for, failing_run, no_wait, run
+from tests.support.tap import config_for, failing_run, run, wait_for_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -293,7 +292,7 @@ def summary_of(caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
 def test_the_summary_counts_every_attempt(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ChatHistoryStream, "backoff_wait_generator", no_wait)
+    wait_for_nothing(monkeypatch)
     caplog.set_level(logging.INFO)
     with Sandbox(generated_store(30, 60)) as sandbox:
         sandbox.faults = Faults(seed=3, server_error=0.2)

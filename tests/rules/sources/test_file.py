@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 
 from tap_kommo_chats.errors import RunError
-from tap_kommo_chats.sources import Conversation
-from tap_kommo_chats.sources.file import FileSource, file_format
+from tap_kommo_chats.file_formats import file_format
+from tap_kommo_chats.records.conversations import Conversation
+from tap_kommo_chats.sources.file import FileSource
 from tests.support.memory import peak_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_kommo_chats.sources import Conversation
+from tap_kommo_chats.records.conversations import Conversation
 from tap_kommo_chats.sources.listing import read_entry, read_time
 
 ID = "30477717-9f3c-4d3f-8101-60327e14dc48"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_kommo_chats.errors import RunError
-from tap_kommo_chats.sources import Conversation
+from tap_kommo_chats.records.conversations import Conversation
 from tap_kommo_chats.sources.sql import SQLSource
 from tests.support.memory import peak_of
 

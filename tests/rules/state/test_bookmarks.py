@@ -7,19 +7,10 @@ from typing import Any
 
 import pytest
 
-from tap_kommo_chats.state.bookmarks import (
-    Bookmarks,
-    StateError,
-    StatePace,
-    check_state,
-)
+from tap_kommo_chats.state.bookmarks import Bookmarks
 
 DAY = 24 * 60 * 60 * 1000
 RUN = 1_700_000_000_000
-
-
-def check(state: object) -> None:
-    check_state(state, "chat_history")
 
 
 def test_a_conversation_that_is_not_in_the_state_was_never_read() -> None:
@@ -104,7 +95,7 @@ def test_an_empty_conversation_counts_as_read() -> None:
 
     bookmarks.advance("a", 0, start_ms=RUN)
 
-    assert state == {"conversations": {"a": 0}, "read_since": RUN}
+    assert state == {"version": 1, "conversations": {"a": 0}, "read_since": RUN}
 
 
 def test_a_bookmark_takes_at_most_64_bytes() -> None:
@@ -117,90 +108,3 @@ def test_a_bookmark_takes_at_most_64_bytes() -> None:
     # With the spaces that others put in when they write it again.
     assert len(json.dumps(state)) <= 64 * len(ids)
     assert bookmarks.size_bytes == pytest.approx(len(json.dumps(state)), rel=0.1)
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        None,
-        {},
-        {"bookmarks": {}},
-        {"bookmarks": {"chat_history": {}}},
-        {"bookmarks": {"chat_history": {"conversations": {}}}},
-        {"bookmarks": {"chat_history": {"conversations": {"a": 1}, "read_since": 2}}},
-    ],
-)
-def test_a_state_of_this_layout_is_taken(state: object) -> None:
-    check(state)
-
-
-@pytest.mark.parametrize(
-    ("state", "said"),
-    [
-        ([1], "bookmarks"),
-        ("text", "bookmarks"),
-        ({"chat_history": {}}, "bookmarks"),
-        ({"bookmarks": []}, "bookmarks"),
-        ({"bookmarks": {"chat_historie": {}}}, "'chat_historie'"),
-        ({"bookmarks": {"chat_history": []}}, "not an object"),
-        (
-            {"bookmarks": {"chat_history": {"replication_key_value": "2024"}}},
-            "'replication_key_value'",
-        ),
-        ({"bookmarks": {"chat_history": {"partitions": []}}}, "'partitions'"),
-        ({"bookmarks": {"chat_history": {"conversations": []}}}, "'conversations'"),
-        (
-            {"bookmarks": {"chat_history": {"conversations": {"a": "2024"}}}},
-            "'a' no time",
-        ),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": 1}}}}, "'read_since'"),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": 1.5}}}}, "'a' no time"),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": -1}}}}, "'a' no time"),
-        (
-            {"bookmarks": {"chat_history": {"conversations": {"a": True}}}},
-            "'a' no time",
-        ),
-        (
-            {"bookmarks": {"chat_history": {"conversations": {}, "read_since": "now"}}},
-            "'read_since'",
-        ),
-    ],
-)
-def test_another_state_is_refused_by_naming_what_is_wrong(
-    state: object, said: str
-) -> None:
-    with pytest.raises(StateError, match=said) as raised:
-        check(state)
-
-    assert "run with --full-refresh" in str(raised.value)
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.mark.parametrize(("size_bytes", "at_most"), [(1000, 60), (2_000_000, 300)])
-def test_a_state_is_due_soon_while_it_is_small(size_bytes: int, at_most: int) -> None:
-    clock = Clock()
-    pace = StatePace(clock)
-    pace.wrote(0.001, size_bytes)
-    assert not pace.due()
-
-    clock.now += at_most
-
-    assert pace.due()
-
-
-def test_writing_states_takes_at_most_a_twentieth_of_the_time() -> None:
-    clock = Clock()
-    pace = StatePace(clock)
-    pace.wrote(30.0, 1000)
-
-    clock.now += 30 * 19
-    assert not pace.due()
-    clock.now += 30
-
-    assert pace.due()

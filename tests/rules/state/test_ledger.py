@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_kommo_chats.records.conversations import Conversation, Entry, Outcome
 from tap_kommo_chats.records.talks import Talk, read_talk
-from tap_kommo_chats.sources import Conversation
-from tap_kommo_chats.state.ledger import Entry, Ledger, Outcome
+from tap_kommo_chats.state.ledger import Ledger
 
 RESIDENT = Path("/proc/self/statm")
 TIMES = st.none() | st.integers(min_value=0, max_value=2**53)
@@ -240,8 +240,8 @@ def test_the_talk_of_a_conversation_that_was_updated_last_is_at_the_end() -> Non
 
 MEASURE = """
 from pathlib import Path
-from tap_kommo_chats.sources import Conversation
-from tap_kommo_chats.state.ledger import Ledger, Outcome
+from tap_kommo_chats.records.conversations import Conversation, Entry, Outcome
+from tap_kommo_chats.state.ledger import Ledger
 from tap_kommo_chats.records.talks import read_talk
 
 def resident():

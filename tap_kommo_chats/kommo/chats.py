@@ -1,0 +1,136 @@
+"""The Chats API: the history of one conversation of one's own channel."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
+from tap_kommo_chats.kommo.auth import KommoAuthenticator
+from tap_kommo_chats.kommo.connection import Connection
+from tap_kommo_chats.kommo.failures import GivenUpError, NoAnswerError
+from tap_kommo_chats.kommo.history import read_history
+from tap_kommo_chats.kommo.pagination import (
+    PAGE_SIZE,
+    HistoryPage,
+    HistoryPaginator,
+    PagingError,
+)
+from tap_kommo_chats.records.messages import read_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+    from tap_kommo_chats.kommo.history import History
+    from tap_kommo_chats.kommo.host import Host
+
+HISTORY_PATH = "/v2/origin/custom/{scope_id}/chats/{conversation_id}/history"
+
+logger = logging.getLogger("tap-kommo-chats.chat_history")
+
+
+class ChatsApi:
+    """Reads conversations of one scope. For any number of threads."""
+
+    def __init__(self, host: Host, scope_id: str, channel_secret: str) -> None:
+        """Say where to ask; nothing is asked yet.
+
+        Args:
+            host: The Chats API's.
+            scope_id: One channel connected to one account.
+            channel_secret: The channel's secret, which signs each request.
+        """
+        self._host = host
+        self._scope_id = scope_id
+        self._connection = Connection(
+            host, "application/json", KommoAuthenticator(channel_secret)
+        )
+
+    def history(
+        self, conversation_id: str, since_ms: int | None
+    ) -> Iterator[HistoryPage]:
+        """Read a conversation, newest message first.
+
+        Args:
+            conversation_id: Kommo's id of it.
+            since_ms: Messages sent before this are not needed, in milliseconds since
+                1970; None for all. The pages may hold some.
+
+        Yields:
+            A page for each answer, also when it brings nothing new.
+
+        Raises:
+            ConversationError: If this conversation cannot be read.
+            RunError: If none can. No further request goes to the host then.
+        """
+        paginator = HistoryPaginator(since_ms)
+        was_newest_first = True
+        while not paginator.finished:
+            page = self._page(conversation_id, paginator)
+            if was_newest_first and not page.newest_first:
+                logger.warning(
+                    "Conversation %s does not come newest first: it is read to its end",
+                    conversation_id,
+                )
+            was_newest_first = page.newest_first
+            yield page
+            paginator.advance()
+
+    def _page(self, conversation_id: str, paginator: HistoryPaginator) -> HistoryPage:
+        offset = paginator.current_value
+        history = self._ask(conversation_id, offset)
+        if history.mended:
+            logger.warning(
+                "Conversation %s: an answer had halves of surrogate pairs, which were "
+                "replaced by U+FFFD",
+                conversation_id,
+            )
+        rows = [read_row(row, offset + n) for n, row in enumerate(history.rows)]
+        try:
+            return paginator.accept(rows)
+        except PagingError as error:
+            msg = f"Conversation {conversation_id}: {error}; tell Kommo's support"
+            raise ConversationError(msg) from None
+
+    def _ask(self, conversation_id: str, offset: int) -> History:
+        path = HISTORY_PATH.format(
+            scope_id=quote(self._scope_id, safe=""),
+            conversation_id=quote(conversation_id, safe=""),
+        )
+        query = urlencode({"offset": offset, "limit": PAGE_SIZE})
+
+        def read(response: requests.Response) -> History:
+            return read_history(
+                response,
+                conversation_id,
+                datetime.now(timezone.utc),
+                asked_too_much=self._host.has_refused,
+            )
+
+        try:
+            return self._connection.get(path, query, read)
+        except GivenUpError as error:
+            failure = self._failure(error, conversation_id)
+        except RunError as error:
+            failure = error
+        if isinstance(failure, RunError):
+            # No other thread may send one more request.
+            self._host.stop()
+        raise failure
+
+    def _failure(
+        self, error: GivenUpError, conversation_id: str
+    ) -> ConversationError | RunError:
+        """Say whose failure it is that nothing usable came."""
+        message = f"Conversation {conversation_id}: {error}"
+        if not isinstance(error, NoAnswerError):
+            return ConversationError(message)
+        if error.is_lasting:
+            return RunError(error.reason)
+        return (
+            UnreachableError(message) if self._host.has_answered else RunError(message)
+        )

@@ -1,0 +1,103 @@
+"""Why no usable answer came, whatever was asked for, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import requests
+import urllib3
+from urllib3.exceptions import NameResolutionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class MayPassError(Exception):
+    """An answer is not what was asked for, and the next one may be."""
+
+
+class GivenUpError(Exception):
+    """What was asked for was not given, in as many attempts as it was worth.
+
+    Attributes:
+        reason: What went wrong the last time, and what to do.
+    """
+
+    def __init__(self, reason: str, attempts: int) -> None:
+        """Keep the reason, and say how often it was tried."""
+        super().__init__(f"{reason} (given up after {attempts} attempt(s))")
+        self.reason = reason
+
+
+class NoAnswerError(GivenUpError):
+    """It was given up because no answer came.
+
+    Attributes:
+        is_lasting: Whether the host never answered, for a reason that does not go away
+            by itself.
+    """
+
+    def __init__(self, reason: str, attempts: int, *, is_lasting: bool) -> None:
+        """Keep the reason, and say how often it was tried."""
+        super().__init__(reason, attempts)
+        self.is_lasting = is_lasting
+
+
+class OversizedError(requests.RequestException):
+    """An answer was larger than any page can be."""
+
+
+def unreachable(error: Exception, url: str, setting: str) -> str:
+    """Tell why no answer came.
+
+    Args:
+        error: What `requests` raised.
+        url: Where the request went.
+        setting: The setting that says so.
+
+    Returns:
+        One line with the host, the cause and what to do.
+    """
+    causes = list(_causes(error))
+    for kinds, advice in _UNREACHABLE:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return f"{url} {advice.format(setting)}"
+    return f"{url} broke the connection off: check the network"
+
+
+def will_not_pass(error: Exception) -> bool:
+    """Tell whether `requests` failed for a reason that does not go away by itself."""
+    lasting = (
+        NameResolutionError,
+        ConnectionRefusedError,
+        requests.exceptions.SSLError,
+        urllib3.exceptions.SSLError,
+    )
+    return any(isinstance(cause, lasting) for cause in _causes(error))
+
+
+_UNREACHABLE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((NameResolutionError,), "cannot be resolved to an address: check {} and DNS"),
+    (
+        (requests.exceptions.SSLError, urllib3.exceptions.SSLError),
+        "cannot be trusted, TLS failed: check {}, this machine's clock and CAs",
+    ),
+    ((OversizedError,), "gave an answer larger than any page can be: check {}"),
+    ((ConnectionRefusedError,), "refuses connections: check {}"),
+    (
+        (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
+        "does not answer in time: check the network, or raise request_timeout",
+    ),
+)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Go through what caused an error, however the libraries wrapped it."""
+    while error is not None:
+        yield error
+        inner = getattr(error, "reason", None) or next(iter(error.args), None)
+        error = (
+            inner
+            if isinstance(inner, BaseException)
+            else error.__cause__ or error.__context__
+        )

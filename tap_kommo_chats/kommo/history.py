@@ -1,0 +1,147 @@
+"""What an answer of the history endpoint means: rows, or a failure to tell of.
+
+Documented by Kommo: 200, 204, 400 and 403.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from tap_kommo_chats.errors import ConversationError, RunError
+from tap_kommo_chats.kommo.answers import (
+    BLOCKED,
+    check_may_pass,
+    decode_json,
+    error_body,
+    is_redirect,
+    read_date,
+)
+from tap_kommo_chats.kommo.failures import MayPassError
+
+if TYPE_CHECKING:
+    import requests
+
+_VALID_FOR = timedelta(minutes=15)
+"""Documented by Kommo: so long a request is valid from its date."""
+
+_SAID_AT_MOST = 100
+_ADVICE: dict[int, str] = {
+    HTTPStatus.BAD_REQUEST: "check scope_id and the conversation's id",
+    HTTPStatus.NOT_FOUND: "check api_url, scope_id and the conversation's id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What an answer holds.
+
+    Attributes:
+        rows: The rows in the server's order. Numbers with a point are `Decimal`, so
+            that none is rounded.
+        mended: Whether halves of surrogate pairs, which no strict reader takes, were
+            replaced by U+FFFD.
+    """
+
+    rows: list[Any]
+    mended: bool
+
+
+def read_history(
+    response: requests.Response,
+    conversation_id: str,
+    now: datetime,
+    *,
+    asked_too_much: bool,
+) -> History:
+    """Take the rows out of an answer, or say whose failure it is.
+
+    Args:
+        response: Kommo's answer.
+        conversation_id: The conversation that was asked for.
+        now: The current time, with a time zone.
+        asked_too_much: Whether the server has said before that there were too many
+            requests.
+
+    Returns:
+        The rows. A 204 has none.
+
+    Raises:
+        MayPassError: For 429 and 5xx, and if the body cannot be decoded; it may have
+            been cut.
+        ConversationError: For what is wrong with this conversation.
+        RunError: For what is wrong with all of them.
+    """
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        return History([], mended=False)
+    if response.status_code == HTTPStatus.OK:
+        return _decode(response.content, conversation_id)
+    answer = _answer(response)
+    check_may_pass(response, answer)
+    if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        advice = BLOCKED if asked_too_much else _refusal(response, now)
+        msg = f"{answer}; {advice}"
+        raise RunError(msg)
+    if is_redirect(response):
+        msg = f"{answer}; redirects are not followed: check api_url"
+        raise RunError(msg)
+    advice = _ADVICE.get(response.status_code, "this is unexpected: check api_url")
+    msg = f"Conversation {conversation_id}: {answer}; {advice}"
+    raise ConversationError(msg)
+
+
+def _decode(content: bytes, conversation_id: str) -> History:
+    try:
+        body, mended = decode_json(content)
+    except RecursionError:
+        msg = (
+            f"Conversation {conversation_id}: the answer is nested too deep to be "
+            "read: tell Kommo's support"
+        )
+        raise ConversationError(msg) from None
+    except ValueError:
+        msg = "the answer is not JSON, or was cut: check that api_url is the Chats API"
+        raise MayPassError(msg) from None
+    rows = body.get("messages") if isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        msg = (
+            f"Conversation {conversation_id}: the answer has no list of messages: "
+            "check that api_url is the Chats API"
+        )
+        raise ConversationError(msg)
+    return History(rows, mended)
+
+
+def _answer(response: requests.Response) -> str:
+    """Say what Kommo answered: the code, and an error's kind if its body has one.
+
+    The description is left out: a server may quote there what it was sent, or what it
+    expected instead.
+    """
+    body = error_body(response) or {}
+    parts = (body.get(name) for name in ("error_type", "title"))
+    said = ": ".join(part for part in parts if isinstance(part, str) and part)
+    said = re.sub(r"[0-9A-Za-z+/=_-]{24,}", "...", said)
+    said = " ".join(said.split())[:_SAID_AT_MOST]
+    return f"Kommo answered {response.status_code}{f' ({said})' if said else ''}"
+
+
+def _refusal(response: requests.Response, now: datetime) -> str:
+    """Tell why a request was forbidden, and what to do."""
+    if "html" in response.headers.get("Content-Type", "").lower():
+        return BLOCKED
+    there = read_date(response.headers.get("Date", ""))
+    if there is not None and abs(now - there) > _VALID_FOR:
+        minutes = round(abs(now - there).total_seconds() / 60)
+        ahead = "ahead of" if now > there else "behind"
+        return (
+            f"this machine's clock is {minutes} minutes {ahead} the server's, and a "
+            "signature is valid for 15: set the clock"
+        )
+    return (
+        "the signature was refused: check that channel_secret is the secret of the "
+        "channel in scope_id"
+    )

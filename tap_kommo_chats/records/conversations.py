@@ -1,0 +1,185 @@
+"""A conversation as a source and as the run knows it, and the record it becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+
+from tap_kommo_chats.integers import read_id
+from tap_kommo_chats.times import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tap_kommo_chats.records.messages import Record
+    from tap_kommo_chats.records.talks import Talk
+
+CONFIG = "config"
+FILE = "file"
+SQL = "sql"
+CRM = "crm"
+STATE = "state"
+"""The source of a conversation that an earlier run found and could not read."""
+
+
+def _text(name: str, description: str) -> th.Property[str]:
+    return th.Property(name, th.StringType, description=description)
+
+
+def _number(name: str, description: str) -> th.Property[int]:
+    return th.Property(name, th.IntegerType, description=description)
+
+
+def _time(name: str, description: str, *, required: bool = False) -> th.Property[str]:
+    return th.Property(
+        name, th.DateTimeType, required=required, description=description
+    )
+
+
+SCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "conversation_id",
+        th.StringType,
+        required=True,
+        description="Kommo's UUID of the conversation.",
+    ),
+    th.Property(
+        "scope_id",
+        th.StringType,
+        required=True,
+        description="The channel and the account it was read from.",
+    ),
+    _time("run_started_at", "When the run began that tells this.", required=True),
+    th.Property(
+        "sources",
+        th.ArrayType(th.StringType),
+        required=True,
+        description="Where the run knows it from: config, file, sql, crm, or state "
+        "when an earlier run found it and could not read it.",
+    ),
+    _text(
+        "outcome",
+        "read, empty (it has no message), unchanged (nothing happened in "
+        "it, so it was not asked for), or failed. Null when chat_history is not "
+        "selected.",
+    ),
+    _text("error", "Why it failed, and what to do."),
+    _time(
+        "last_activity_at",
+        "When something last happened in it, as far as a source knows.",
+    ),
+    _time(
+        "newest_message_at",
+        "When the newest message was sent that was read of it.",
+    ),
+    _time("last_read_at", "When this run read it. Null when it did not."),
+    th.Property(
+        "talk_ids",
+        th.ArrayType(th.IntegerType),
+        description="Its talks, as far as the run saw them in the CRM.",
+    ),
+    _number("contact_id", "The contact of the talk that was updated last."),
+    _text("entity_type", "What that talk belongs to, such as lead or customer."),
+    _number("entity_id", "Its number."),
+    _text("origin", "The channel of that talk."),
+).to_dict()
+"""JSON schema of the `conversations` stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation, as one source knows it.
+
+    Attributes:
+        conversation_id: Kommo's id of it, fit to stand in a request's path.
+        source: Where it came from, one of the names above.
+        last_activity_ms: When something last happened in it, in milliseconds since
+            1970; None when the source does not know. A time too late costs a request,
+            one too early costs messages.
+    """
+
+    conversation_id: str
+    source: str
+    last_activity_ms: int | None = None
+
+
+class Outcome(str, Enum):
+    """What became of a conversation in a run."""
+
+    ASKED = "asked"
+    READ = "read"
+    EMPTY = "empty"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A conversation, as the run knows it.
+
+    Attributes:
+        conversation_id: Kommo's id of it.
+        sources: The names of the sources that named it.
+        last_activity_ms: When something last happened in it, the latest time that a
+            source gave, in milliseconds since 1970; None when none did.
+        outcome: What became of it so far; None before that was decided.
+        newest_ms: The time of its newest message, in milliseconds since 1970; None
+            when it has none, or none with a time, or that is not known.
+        read_ms: When this run read it, in milliseconds since 1970; None if it did not.
+        error: Why it could not be read; None when it could.
+    """
+
+    conversation_id: str
+    sources: tuple[str, ...]
+    last_activity_ms: int | None
+    outcome: Outcome | None = None
+    newest_ms: int | None = None
+    read_ms: int | None = None
+    error: str | None = None
+
+
+# One that was asked for and never ended has no outcome.
+_OUTCOMES: dict[Outcome | None, str] = {
+    outcome: outcome.value for outcome in Outcome if outcome is not Outcome.ASKED
+}
+
+
+def to_record(
+    entry: Entry, talks: Sequence[Talk], scope_id: str, started_ms: int
+) -> Record:
+    """Make a conversation's record.
+
+    Args:
+        entry: What the run knows of it.
+        talks: Those of its talks that the run saw, the one updated last at the end.
+        scope_id: The scope the run reads.
+        started_ms: When the run began, in milliseconds since 1970.
+    """
+    latest = talks[-1].value if talks else {}
+    return {
+        "conversation_id": entry.conversation_id,
+        "scope_id": scope_id,
+        "run_started_at": format_instant(started_ms),
+        "sources": list(entry.sources),
+        "outcome": _OUTCOMES.get(entry.outcome),
+        "error": entry.error,
+        "last_activity_at": _moment(entry.last_activity_ms),
+        "newest_message_at": _moment(entry.newest_ms),
+        "last_read_at": _moment(entry.read_ms),
+        "talk_ids": sorted(talk.talk_id for talk in talks) or None,
+        "contact_id": read_id(latest.get("contact_id")),
+        "entity_type": _string(latest.get("entity_type")),
+        "entity_id": read_id(latest.get("entity_id")),
+        "origin": _string(latest.get("origin")),
+    }
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _moment(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else format_instant(milliseconds)

@@ -1,0 +1,223 @@
+"""What became of each conversation, booked by one call wherever it is kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
+from tap_kommo_chats.records.conversations import Outcome
+
+if TYPE_CHECKING:
+    from tap_kommo_chats.records.conversations import Entry
+    from tap_kommo_chats.records.messages import Row
+    from tap_kommo_chats.run.plan import ReadJob
+    from tap_kommo_chats.state.bookmarks import Bookmarks
+    from tap_kommo_chats.state.ledger import Ledger
+
+logger = logging.getLogger("tap-kommo-chats.chat_history")
+
+_NAMED_AT_MOST = 10
+_UNREACHABLE_AT_MOST = 20
+"""So many conversations in a row that no answer came for are no single one's fault."""
+
+_FAILED_AT_MOST = 50
+"""So many that failed while none was read are no single one's fault either."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the conversations of a run fared.
+
+    Attributes:
+        read: How many were read and have messages.
+        empty: How many have none.
+        unchanged: How many were not asked for, because a source knew that nothing
+            happened in them.
+        failed: The ids of those that could not be read.
+        failed_anew: How many of them had not failed in an earlier run.
+        unreachable: How many of the last ones got no answer, in a row.
+        rows_without_key: How many rows could not be delivered.
+        messages: How many messages were emitted.
+    """
+
+    read: int = 0
+    empty: int = 0
+    unchanged: int = 0
+    failed: list[str] = field(default_factory=list)
+    failed_anew: int = 0
+    unreachable: int = 0
+    rows_without_key: int = 0
+    messages: int = 0
+
+    @property
+    def done(self) -> int:
+        """How many conversations the run is done with."""
+        return self.read + self.empty + self.unchanged + len(self.failed)
+
+    def numbers(self) -> dict[str, int]:
+        """Name the numbers of the line, as attributes of a line of the log."""
+        return {
+            "conversations_read": self.read,
+            "conversations_empty": self.empty,
+            "conversations_unchanged": self.unchanged,
+            "conversations_failed": len(self.failed),
+        }
+
+    def __str__(self) -> str:
+        """Sum it up in a line."""
+        return (
+            f"conversations read: {self.read}, empty: {self.empty}, "
+            f"unchanged: {self.unchanged}, failed: {len(self.failed)}"
+        )
+
+    def problems(self) -> list[str]:
+        """Say what was not delivered, a clause each."""
+        found = []
+        if self.failed:
+            named = ", ".join(self.failed[:_NAMED_AT_MOST])
+            more = ", ..." if len(self.failed) > _NAMED_AT_MOST else ""
+            found.append(
+                f"{len(self.failed)} conversation(s) could not be read and will be "
+                f"asked for again by the next run ({named}{more})"
+            )
+        if self.rows_without_key:
+            found.append(
+                f"{self.rows_without_key} row(s) could not be delivered (see the lines "
+                "above, and ask Kommo's support)"
+            )
+        return found
+
+
+def bad_entries(count: int) -> list[str]:
+    """Say that entries of the lists of conversations are not as they should be."""
+    if not count:
+        return []
+    problem = (
+        f"{count} entry(ies) of the lists of conversations are not as they should be "
+        "(see the lines above)"
+    )
+    return [problem]
+
+
+class Books:
+    """Books what became of a conversation in ledger, bookmarks and tally."""
+
+    def __init__(self, ledger: Ledger, bookmarks: Bookmarks, started_ms: int) -> None:
+        """Open the books of a run.
+
+        Args:
+            ledger: What the run knows of each conversation.
+            bookmarks: What the next run goes on from.
+            started_ms: When the run began, in milliseconds since 1970.
+        """
+        self.tally = Tally()
+        self._ledger = ledger
+        self._bookmarks = bookmarks
+        self._started_ms = started_ms
+
+    def unchanged(self, entry: Entry) -> None:
+        """Book that a conversation is not asked for, unless that is booked already."""
+        if entry.outcome is None:
+            self.tally.unchanged += 1
+            newest_ms = self._bookmarks.read_until_ms(entry.conversation_id) or None
+            self._ledger.note(
+                entry.conversation_id, Outcome.UNCHANGED, newest_ms=newest_ms
+            )
+
+    def asked(self, entry: Entry) -> None:
+        """Book that a conversation is asked for, be it after all."""
+        self.tally.unchanged -= entry.outcome is Outcome.UNCHANGED
+        self._ledger.note(entry.conversation_id, Outcome.ASKED)
+
+    def takes(self, row: Row, job: ReadJob) -> bool:
+        """Book a row of a conversation, and tell whether it is to be written."""
+        if row.flaw is not None:
+            self.tally.rows_without_key += 1
+            logger.error(
+                "Conversation %s: the row at position %d has %s and was not delivered",
+                job.conversation_id,
+                row.position,
+                row.flaw,
+            )
+            return False
+        is_wanted = job.wants(row.sent_ms)
+        # Before it is written, because a run that stops does not come back from there.
+        self.tally.messages += is_wanted
+        return is_wanted
+
+    def read(
+        self, conversation_id: str, newest_ms: int | None, *, is_empty: bool
+    ) -> None:
+        """Book that a conversation was read and all its records were written.
+
+        Args:
+            conversation_id: Kommo's id of it.
+            newest_ms: The time of its newest message, in milliseconds since 1970; None
+                when none has a time.
+            is_empty: Whether it has no message.
+        """
+        self._bookmarks.advance(conversation_id, newest_ms or 0, self._started_ms)
+        self.tally.unreachable = 0
+        self.tally.read += not is_empty
+        self.tally.empty += is_empty
+        self._ledger.note(
+            conversation_id,
+            Outcome.EMPTY if is_empty else Outcome.READ,
+            newest_ms=newest_ms,
+            read_ms=time.time_ns() // 1_000_000,
+        )
+
+    def failed(self, conversation_id: str, error: Exception) -> None:
+        """Book that a conversation could not be read.
+
+        Raises:
+            RunError: If that is no single conversation's failure.
+        """
+        if isinstance(error, RunError):
+            raise error
+        if not isinstance(error, ConversationError):
+            error = _unexpected(error, conversation_id)
+        logger.error("%s", error)
+        tally = self.tally
+        # One that failed before says nothing of the others.
+        tally.failed_anew += not self._bookmarks.is_owed(conversation_id)
+        tally.failed.append(conversation_id)
+        tally.unreachable = (
+            tally.unreachable + 1 if isinstance(error, UnreachableError) else 0
+        )
+        self._bookmarks.owe(conversation_id)
+        self._ledger.note(
+            conversation_id,
+            Outcome.FAILED,
+            newest_ms=self._bookmarks.read_until_ms(conversation_id) or None,
+            error=str(error),
+        )
+        nothing_read = tally.read + tally.empty == 0
+        if tally.unreachable >= _UNREACHABLE_AT_MOST or (
+            nothing_read and tally.failed_anew >= _FAILED_AT_MOST
+        ):
+            msg = (
+                f"{len(tally.failed)} conversations failed, so the run was stopped;"
+                f" the last: {error}"
+            )
+            raise RunError(msg)
+
+
+def _unexpected(error: Exception, conversation_id: str) -> ConversationError:
+    """Make of a mistake in this code a failure, without what the data may have in it.
+
+    The text of such an exception is left out, because it may quote a message.
+    """
+    place = ""
+    if error.__traceback__ is not None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f" in {Path(last.filename).name}, line {last.lineno}"
+    return ConversationError(
+        f"Conversation {conversation_id}: {type(error).__name__}{place}; this is a "
+        "mistake in the tap, please report this line"
+    )

@@ -1,0 +1,306 @@
+"""One run: what it finds, reads, books and tells, without anything of Singer.
+
+The tap makes it and gives it to the streams, which make records of what it yields.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TypeAlias
+
+from tap_kommo_chats.errors import (
+    IncompleteRunError,
+    LimiterStoppedError,
+    RunError,
+    StopRequestedError,
+)
+from tap_kommo_chats.kommo.chats import ChatsApi
+from tap_kommo_chats.kommo.host import Host
+from tap_kommo_chats.kommo.limiter import RequestLimiter
+from tap_kommo_chats.records.conversations import CRM, Outcome
+from tap_kommo_chats.run.books import Books, bad_entries
+from tap_kommo_chats.run.find import Finder
+from tap_kommo_chats.run.plan import Plan, ReadJob
+from tap_kommo_chats.run.progress import Progress, Snapshot
+from tap_kommo_chats.run.threads import End, Failure, Idle, Part, read_all
+from tap_kommo_chats.state.checkpoint import Checkpoint
+from tap_kommo_chats.state.layout import CONVERSATIONS_STREAM, MESSAGES, TALKS
+from tap_kommo_chats.state.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tap_kommo_chats.kommo.pagination import HistoryPage
+    from tap_kommo_chats.records.conversations import Entry
+    from tap_kommo_chats.records.messages import Row
+    from tap_kommo_chats.records.talks import Talk
+    from tap_kommo_chats.run.stop import Output, Stop
+    from tap_kommo_chats.settings.values import Settings
+    from tap_kommo_chats.state.bookmarks import Bookmarks
+    from tap_kommo_chats.state.tap_state import TapState
+
+_PACKAGE = "tap-kommo-chats"
+logger = logging.getLogger("tap-kommo-chats.chat_history")
+
+Message: TypeAlias = "tuple[str, Row]"
+"""A conversation's id, and a row of it that can become a record."""
+
+
+class Run:
+    """Owns what the run knows: ledger, bookmarks, plan, books, stop and progress."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: TapState,
+        started_ms: int,
+        output: Output,
+        stop: Stop,
+    ) -> None:
+        """Make ready; nothing is asked yet.
+
+        Args:
+            settings: What the operator wants.
+            state: What the run goes on from, and what the next one will.
+            started_ms: When the run began, in milliseconds since 1970.
+            output: Where records go.
+            stop: Says whether a signal asked to stop.
+        """
+        self.settings = settings
+        self.started_ms = started_ms
+        self._bookmarks = state.bookmarks
+        self._output = output
+        self._stop = stop
+        self._checkpoint = Checkpoint(output.write_state)
+        self._progress: Progress | None = None
+        self._ledger = Ledger()
+        self._books = Books(self._ledger, state.bookmarks, started_ms)
+        self._chats_host = self._host(settings.api_url, "api_url")
+        self._chats = ChatsApi(
+            self._chats_host, settings.scope_id, settings.channel_secret
+        )
+        self._crm_host = (
+            None if settings.crm is None else self._host(settings.crm.url, "crm_url")
+        )
+        self._finder = Finder(
+            settings, self._ledger, self._crm_host, state.marks, stop.interruptible
+        )
+        if note := state.take_shard(settings.shard):
+            logger.warning(note)
+
+    def messages(self, *, from_beginning: bool) -> Iterator[Message]:
+        """Read every conversation in which something may have happened.
+
+        A conversation's bookmark moves when the message after its last one is asked
+        for, because the last one has been written by then.
+
+        Args:
+            from_beginning: Whether all is read as if nothing ever was.
+
+        Raises:
+            RunError: If no conversation can be read.
+            SystemExit: If a signal asked to stop; its code is the signal's.
+        """
+        self._progress = progress = Progress(logger, self._snapshot)
+        jobs = self._jobs(self._plan(from_beginning=from_beginning))
+        events = read_all(jobs, self._read, self.settings.max_concurrency)
+        ends: dict[str, HistoryPage] = {}
+        try:
+            for event in events:
+                self._stop_if_asked()
+                progress.tick()
+                if isinstance(event, Idle):
+                    self._output.flush()
+                    continue
+                id_ = event.job.conversation_id
+                if isinstance(event, Part):
+                    ends[id_] = event.content
+                    for row in event.content.rows:
+                        if self._books.takes(row, event.job):
+                            yield id_, row
+                            self._stop_if_asked()
+                elif isinstance(event, End):
+                    end = ends.pop(id_)
+                    self._books.read(id_, end.newest_ms, is_empty=end.is_empty)
+                    self._checkpoint.write_if_due(self._bookmarks.size_bytes)
+                elif isinstance(event, Failure):
+                    ends.pop(id_, None)
+                    self._note_failure(id_, event.error)
+            self._complete()
+        except StopRequestedError:
+            self._stop_if_asked()
+        except RunError:
+            # A signal may be what broke into something.
+            self._stop_if_asked()
+            self._checkpoint.write()
+            raise
+        finally:
+            self._chats_host.stop()
+            events.close()
+            tally = self._books.tally
+            progress.end(str(tally).capitalize(), tally.numbers())
+            self._progress = None
+
+    def conversations(self) -> Iterator[tuple[Entry, list[Talk]]]:
+        """Tell what the run knows of each conversation, and which talks of it it saw.
+
+        Raises:
+            RunError: If a source of conversations cannot be used.
+            SystemExit: If a signal asked to stop; its code is the signal's.
+        """
+        self._find_all()
+        for entry in self._ledger.entries():
+            self._stop_if_asked()
+            if self._tells_something(entry):
+                yield entry, list(self._ledger.talks_of(entry.conversation_id))
+        self._finder.move_mark(CONVERSATIONS_STREAM, self.started_ms)
+
+    def talks(self) -> Iterator[Talk]:
+        """Tell of each talk that the run saw in the CRM.
+
+        Raises:
+            RunError: If a source of conversations cannot be used.
+            SystemExit: If a signal asked to stop; its code is the signal's.
+        """
+        self._find_all()
+        for talk in self._ledger.talks(self._finder.since_ms.get(TALKS)):
+            self._stop_if_asked()
+            if self.settings.shard.holds(talk.chat_id or ""):
+                yield talk
+        self._finder.move_mark(TALKS, self.started_ms)
+
+    def check_delivery(self) -> None:
+        """Say at the end of the run whether all was delivered.
+
+        Raises:
+            IncompleteRunError: If something was not.
+        """
+        problems = self._books.tally.problems()
+        problems += bad_entries(self._finder.bad_entries)
+        if problems:
+            msg = f"Not everything was delivered: {'; '.join(problems)}"
+            raise IncompleteRunError(msg)
+
+    @property
+    def requests_made(self) -> int:
+        """How many requests the Chats API was sent, each attempt counted."""
+        return self._chats_host.requests_made
+
+    def _host(self, url: str, setting: str) -> Host:
+        return Host(
+            url,
+            setting,
+            f"{_PACKAGE}/{version(_PACKAGE)}",
+            self.settings.request_timeout,
+            RequestLimiter(self.settings.requests_per_second),
+            # A search that finds nothing may take long, and who waits wants to know.
+            self._tick if setting == "crm_url" else lambda: None,
+        )
+
+    def _plan(self, *, from_beginning: bool) -> Plan:
+        settings, bookmarks = self.settings, self._bookmarks
+        if bookmarks.is_empty:
+            logger.info(
+                "There is no state: every conversation is read from its beginning"
+            )
+        return Plan(
+            start_ms=settings.start_ms,
+            lookback_ms=settings.lookback_ms,
+            hint_margin_ms=settings.hint_margin_ms,
+            hints_since_ms=bookmarks.hints_since_ms(
+                settings.crm.origins if settings.crm else ()
+            ),
+            from_beginning=from_beginning,
+        )
+
+    def _find(self, *, from_beginning: bool) -> Iterator[Entry]:
+        return self._finder.find(
+            self._bookmarks.owed_ids, self.started_ms, from_beginning=from_beginning
+        )
+
+    def _find_all(self) -> None:
+        """Go through the sources, if the messages are not selected and so did not."""
+        if self._finder.has_begun:
+            return
+        try:
+            for _ in self._find(from_beginning=False):
+                pass
+        except StopRequestedError:
+            self._stop_if_asked()
+
+    def _jobs(self, plan: Plan) -> Iterator[ReadJob]:
+        """Say which of the conversations there are have to be read."""
+        found = self._find(from_beginning=plan.from_beginning)
+        for entry in _owed_last(found, self._bookmarks):
+            # Thousands may be passed over before one is read.
+            self._tick()
+            if entry.outcome not in {None, Outcome.UNCHANGED}:
+                # It was asked for already in this run.
+                continue
+            job = plan.job_for(entry, self._bookmarks)
+            if job is None:
+                self._books.unchanged(entry)
+            else:
+                self._books.asked(entry)
+                yield job
+
+    def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
+        return self._chats.history(job.conversation_id, job.since_ms)
+
+    def _note_failure(self, conversation_id: str, error: Exception) -> None:
+        # What stopped the run is on its way.
+        if not isinstance(error, LimiterStoppedError):
+            self._books.failed(conversation_id, error)
+
+    def _complete(self) -> None:
+        listed = None if self.settings.crm else self._ledger.conversation_ids()
+        self._bookmarks.complete(self.started_ms, listed)
+        self._finder.move_mark(MESSAGES, self.started_ms)
+
+    def _tells_something(self, entry: Entry) -> bool:
+        """Tell whether a row of `conversations` would say what none did before."""
+        if self.settings.crm is None:
+            return True
+        if CRM not in entry.sources:
+            # A row without its talks would overwrite one that has them.
+            return entry.outcome is not Outcome.UNCHANGED
+        since_ms = self._finder.since_ms.get(CONVERSATIONS_STREAM)
+        return (
+            since_ms is None
+            or entry.sources != (CRM,)
+            or entry.last_activity_ms is None
+            or entry.last_activity_ms >= since_ms
+        )
+
+    def _stop_if_asked(self) -> None:
+        self._stop.check(self._output)
+
+    def _tick(self) -> None:
+        if self._progress is not None:
+            self._progress.tick()
+
+    def _snapshot(self, seconds: float) -> Snapshot:
+        return Snapshot(
+            seconds=seconds,
+            done=self._books.tally.done,
+            known=self._ledger.size,
+            all_known=self.settings.crm is None or self._finder.has_ended,
+            messages=self._books.tally.messages,
+            requests=self._chats_host.requests_made,
+            crm_requests=None
+            if self._crm_host is None
+            else self._crm_host.requests_made,
+        )
+
+
+def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:
+    """Put off what failed before, so that it cannot keep the others from being read."""
+    owed: dict[str, Entry] = {}
+    for entry in entries:
+        if bookmarks.is_owed(entry.conversation_id):
+            # What is known of it last counts.
+            owed[entry.conversation_id] = entry
+        else:
+            yield entry
+    yield from owed.values()

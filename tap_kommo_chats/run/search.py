@@ -1,0 +1,61 @@
+"""Which span of time the CRM is searched in, for all streams together and for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tap_kommo_chats.sources.crm import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search for several streams. A stream that lags gets what it missed.
+
+    Attributes:
+        window: The time to look at, which is that of the stream that lags most.
+        since_ms: For each stream that lags less, where its own time begins, in
+            milliseconds since 1970.
+    """
+
+    window: Window
+    since_ms: Mapping[str, int]
+
+
+def plan_search(
+    until_ms: Mapping[str, int | None],
+    *,
+    margin_ms: int,
+    start_ms: int | None,
+    started_ms: int,
+) -> Search:
+    """Say which time to look at.
+
+    Args:
+        until_ms: By stream, up to when the CRM was searched for it, in milliseconds
+            since 1970; None when it never was.
+        margin_ms: How long an event may be late to show up, in milliseconds.
+        start_ms: What happened before it is not wanted, in milliseconds since 1970;
+            None when all is.
+        started_ms: When the run began, in milliseconds since 1970.
+    """
+    begins = {
+        stream: start_ms if until is None else until - margin_ms
+        for stream, until in until_ms.items()
+    }
+    is_first = None in until_ms.values()
+    known = [begin for begin in begins.values() if begin is not None]
+    from_ms = None if None in begins.values() else min(known)
+    return Search(
+        Window(start_ms if is_first else from_ms, started_ms, is_first=is_first),
+        {
+            stream: begin
+            for stream, begin in begins.items()
+            if begin is not None
+            and until_ms[stream] is not None
+            and (is_first or from_ms is None or begin > from_ms)
+        },
+    )

@@ -1,0 +1,1 @@
+"""The settings: which there are, what is wrong with those given, and what they say."""

@@ -1,0 +1,248 @@
+"""From a configuration to settings that are fit to run with."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from tap_kommo_chats.errors import SettingsError
+from tap_kommo_chats.file_formats import file_format
+from tap_kommo_chats.identifiers import UUID, normal_id, segment_flaw
+from tap_kommo_chats.settings.reader import Reader, kind_of
+from tap_kommo_chats.settings.schema import (
+    DEFAULT_API_URL,
+    DEFAULT_LOOKBACK_DAYS,
+    DEFAULT_MAX_CONCURRENCY,
+    DEFAULT_REQUEST_TIMEOUT,
+    DEFAULT_REQUESTS_PER_SECOND,
+)
+from tap_kommo_chats.settings.values import CrmSettings, Settings, SQLSettings
+from tap_kommo_chats.sharding import WHOLE, Shard
+from tap_kommo_chats.times import DAY_MS, instant_ms
+
+if TYPE_CHECKING:
+    from tap_kommo_chats.settings.reader import Config
+
+_SOURCES = (
+    "conversation_ids",
+    "conversations_file",
+    "conversations_sql_url",
+    "crm_url",
+)
+"""The settings that say where conversations come from. They add up."""
+
+_NAMED_AT_MOST = 5
+
+
+def parse_settings(config: Config) -> Settings:
+    """Check a configuration.
+
+    Args:
+        config: The tap's configuration. A setting that is missing or null has
+            its default.
+
+    Returns:
+        The settings.
+
+    Raises:
+        SettingsError: If any cannot be used; it names all of them.
+    """
+    parser = _Parser(config)
+    shard = parser.shard()
+    settings = Settings(
+        channel_secret=parser.channel_secret(),
+        scope_id=parser.scope_id(),
+        conversation_ids=parser.conversation_ids(),
+        conversations_file=parser.conversations_file(),
+        sql=parser.sql(),
+        crm=parser.crm(),
+        shard=shard,
+        api_url=parser.url("api_url", DEFAULT_API_URL) or DEFAULT_API_URL,
+        start_ms=parser.start_ms(),
+        request_timeout=parser.integer(
+            "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1
+        ),
+        lookback_ms=DAY_MS
+        * parser.integer("lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0),
+        max_concurrency=parser.integer(
+            "max_concurrency", DEFAULT_MAX_CONCURRENCY, at_least=1
+        ),
+        requests_per_second=parser.requests_per_second(shard),
+        notes=tuple(parser.notes),
+    )
+    parser.check_sources()
+    if parser.problems:
+        raise SettingsError(parser.problems)
+    return settings
+
+
+class _Parser(Reader):
+    """Reads each of the tap's settings."""
+
+    def channel_secret(self) -> str:
+        secret = self.text("channel_secret", "the secret of your chat channel")
+        if secret is not None and secret != secret.strip():
+            self.problems.append(
+                "channel_secret begins or ends with white space: write it without"
+            )
+        return secret or ""
+
+    def scope_id(self) -> str:
+        shape = "{channel_id}_{account's amojo_id}"
+        scope_id = self.text("scope_id", f"{shape}, as the connect call returned it")
+        if scope_id is None:
+            return ""
+        if re.fullmatch(UUID, scope_id, re.IGNORECASE):
+            self.problems.append(
+                "scope_id is a single UUID, probably the channel id alone: write "
+                f"{shape}, as the connect call returned it"
+            )
+        elif flaw := segment_flaw(scope_id):
+            self.problems.append(
+                f"scope_id {flaw}: write {shape}, as the connect call returned it"
+            )
+        elif not re.fullmatch(f"{UUID}_{UUID}", scope_id, re.IGNORECASE):
+            self.notes.append(
+                "scope_id is not two UUIDs joined by an underscore: if Kommo refuses "
+                f"it, write {shape}, as the connect call returned it"
+            )
+        return scope_id
+
+    def conversation_ids(self) -> tuple[str, ...]:
+        remedy = "write Kommo's chat UUIDs as a list of strings"
+        given = self.config.get("conversation_ids")
+        if given is None or given == []:
+            return ()
+        if not isinstance(given, list):
+            self.problems.append(
+                f"conversation_ids is {kind_of(given)}, not a list: {remedy}"
+            )
+            return ()
+        flaws: list[str] = []
+        for place, conversation_id in enumerate(given, start=1):
+            if not isinstance(conversation_id, str):
+                flaws.append(f"number {place} is {kind_of(conversation_id)}")
+            elif flaw := segment_flaw(conversation_id):
+                flaws.append(f"number {place} ({conversation_id!r}) {flaw}")
+        if flaws:
+            named = ", ".join(flaws[:_NAMED_AT_MOST])
+            more = f" and {len(flaws) - _NAMED_AT_MOST} more"
+            self.problems.append(
+                "conversation_ids has what is no conversation id: "
+                f"{named}{more if len(flaws) > _NAMED_AT_MOST else ''}: {remedy}"
+            )
+            return ()
+        unique = tuple(dict.fromkeys(map(normal_id, given)))
+        odd = [id_ for id_ in unique if not re.fullmatch(UUID, id_, re.IGNORECASE)]
+        if odd:
+            self.notes.append(
+                f"conversation_ids has {len(odd)} id(s) that are no UUID, such as "
+                f"{odd[0]!r}: Kommo's own ids are UUIDs, and it answers an id that it "
+                "does not know with an empty history"
+            )
+        if dropped := len(given) - len(unique):
+            self.notes.append(
+                f"conversation_ids names {dropped} id(s) more than once: each "
+                "conversation is read once"
+            )
+        return unique
+
+    def check_sources(self) -> None:
+        if not any(self.config.get(name) for name in _SOURCES):
+            self.problems.append(
+                "conversation_ids names no conversation, and no other setting says "
+                "where they are: write Kommo's chat UUIDs as a list of strings, or one "
+                f"of {', '.join(_SOURCES[1:])}"
+            )
+
+    def conversations_file(self) -> str | None:
+        if self.config.get("conversations_file") is None:
+            return None
+        location = self.text("conversations_file", "a path or a URL")
+        if location is not None and file_format(location) is None:
+            self.problems.append(
+                "conversations_file ends in neither .txt, .csv nor .jsonl, so its "
+                "format is not known: name it so (with .gz after it when it is packed)"
+            )
+        return location
+
+    def sql(self) -> SQLSettings | None:
+        if not self.all_or_none("conversations_sql_url", "conversations_sql_query"):
+            return None
+        url = self.text("conversations_sql_url", "SQLAlchemy's URL of the database")
+        query = self.text(
+            "conversations_sql_query", "a SELECT with a column conversation_id"
+        )
+        return None if url is None or query is None else SQLSettings(url, query)
+
+    def crm(self) -> CrmSettings | None:
+        if not self.all_or_none("crm_url", "crm_access_token", "crm_origins"):
+            return None
+        url = self.url("crm_url", "https://example.kommo.com")
+        token = self.text("crm_access_token", "a long-lived token of your integration")
+        if token is not None and not re.fullmatch(r"[!-~]+", token):
+            self.problems.append(
+                "crm_access_token has white space or what is no ASCII in it: copy the "
+                "token anew"
+            )
+        origins = self.config.get("crm_origins")
+        if (
+            not isinstance(origins, list)
+            or not origins
+            or not all(isinstance(origin, str) and origin.strip() for origin in origins)
+        ):
+            self.problems.append(
+                "crm_origins is not a list of texts: write the origins of your "
+                'channel\'s talks, such as ["amo.ext.12345678"]'
+            )
+            return None
+        return (
+            None
+            if token is None
+            else CrmSettings(
+                url, token, frozenset(origin.strip() for origin in origins)
+            )
+        )
+
+    def shard(self) -> Shard:
+        given = self.config.get("shard")
+        if given is None:
+            return WHOLE
+        try:
+            return Shard.parse(given)
+        except ValueError:
+            self.problems.append(
+                "shard is no part of a whole: write which of how many, such as 2/8 "
+                "for the second of eight"
+            )
+            return WHOLE
+
+    def requests_per_second(self, shard: Shard) -> int:
+        together = self.integer(
+            "requests_per_second", DEFAULT_REQUESTS_PER_SECOND, at_least=0
+        )
+        if together == 0:
+            return 0
+        if 1 < together < shard.of:
+            self.notes.append(
+                f"shard is one of {shard.of}, and each makes up to 1 request per "
+                f"second: run at most {together} at once to keep to "
+                "requests_per_second"
+            )
+        return max(1, together // shard.of)
+
+    def start_ms(self) -> int | None:
+        remedy = "write a date and time, such as 2024-01-01T00:00:00Z"
+        given = self.config.get("start_date")
+        if given is None:
+            return None
+        try:
+            # The SDK teaches Python 3.10 to read a trailing Z.
+            moment = datetime.fromisoformat(given)
+        except (TypeError, ValueError):
+            self.problems.append(f"start_date is not a date and time: {remedy}")
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return instant_ms(moment)

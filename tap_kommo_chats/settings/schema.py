@@ -1,0 +1,139 @@
+"""Which settings there are, in the form the SDK and Meltano read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from singer_sdk import typing as th
+
+DEFAULT_API_URL = "https://amojo.kommo.com"
+DEFAULT_REQUEST_TIMEOUT = 30
+DEFAULT_LOOKBACK_DAYS = 1
+DEFAULT_MAX_CONCURRENCY = 8
+DEFAULT_REQUESTS_PER_SECOND = 7
+
+SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "channel_secret",
+        th.StringType,
+        required=True,
+        secret=True,
+        title="Channel secret",
+        description="The secret of your chat channel. It signs every request.",
+    ),
+    th.Property(
+        "scope_id",
+        th.StringType,
+        required=True,
+        title="Scope id",
+        description="The channel in one account: {channel_id}_{account's amojo_id}. "
+        "Kommo returns it when the channel is connected to the account.",
+    ),
+    th.Property(
+        "conversation_ids",
+        th.ArrayType(th.StringType),
+        title="Conversation ids",
+        description="Kommo's UUIDs of the conversations to read: the chat_id of a "
+        "talk, or message.conversation.id of a chat webhook.",
+    ),
+    th.Property(
+        "conversations_file",
+        th.StringType,
+        title="Conversations file",
+        description="A path or a URL of a list of conversations: .txt with one id a "
+        "line, .csv or .jsonl with conversation_id and perhaps updated_at. With .gz "
+        "at the end it is unpacked.",
+    ),
+    th.Property(
+        "conversations_sql_url",
+        th.StringType,
+        secret=True,
+        title="Conversations database",
+        description="SQLAlchemy's URL of a database that lists conversations, such as "
+        "postgresql://user:password@host:5432/database.",
+    ),
+    th.Property(
+        "conversations_sql_query",
+        th.StringType,
+        title="Conversations query",
+        description="A SELECT with the columns conversation_id and perhaps "
+        "updated_at, the time when something last happened.",
+    ),
+    th.Property(
+        "crm_url",
+        th.StringType,
+        title="CRM URL",
+        description="Your account's address, such as https://example.kommo.com, to "
+        "find conversations, and which of them changed, through chat events.",
+    ),
+    th.Property(
+        "crm_access_token",
+        th.StringType,
+        secret=True,
+        title="CRM access token",
+        description="A long-lived token of a private integration in that account, "
+        "made by an administrator.",
+    ),
+    th.Property(
+        "crm_origins",
+        th.ArrayType(th.StringType),
+        title="CRM origins",
+        description="The origins of your channel's talks, such as "
+        "amo.ext.12345678. Those of other channels are left out.",
+    ),
+    th.Property(
+        "shard",
+        th.StringType,
+        title="Shard",
+        description="Which part of the conversations to read, such as 2/8 for the "
+        "second of eight. Each part has a state of its own, and takes so many parts "
+        "of requests_per_second, but at least 1.",
+    ),
+    th.Property(
+        "api_url",
+        th.StringType,
+        default=DEFAULT_API_URL,
+        title="Chats API URL",
+        description="Where the Chats API is. Accounts on amoCRM's own domains use "
+        "https://amojo.amocrm.ru or https://amojo.amocrm.com.",
+    ),
+    th.Property(
+        "start_date",
+        th.DateTimeType,
+        title="Start date",
+        description="Messages sent before it are neither read nor emitted, such as "
+        "2024-01-01T00:00:00Z. Without it, everything is read.",
+    ),
+    th.Property(
+        "request_timeout",
+        th.IntegerType,
+        default=DEFAULT_REQUEST_TIMEOUT,
+        title="Request timeout",
+        description="Seconds to wait for the server to connect or to send something.",
+    ),
+    th.Property(
+        "lookback_days",
+        th.IntegerType,
+        default=DEFAULT_LOOKBACK_DAYS,
+        title="Look-back",
+        description="Days before the last complete run in which messages are read "
+        "again, so that late and edited ones are found. 0 turns it off.",
+    ),
+    th.Property(
+        "max_concurrency",
+        th.IntegerType,
+        default=DEFAULT_MAX_CONCURRENCY,
+        title="Concurrency",
+        description="How many conversations are read at once.",
+    ),
+    th.Property(
+        "requests_per_second",
+        th.IntegerType,
+        default=DEFAULT_REQUESTS_PER_SECOND,
+        title="Requests per second",
+        description="How many requests may reach Kommo in any second, all workers "
+        "together. 0 turns the limit off. Kommo blocks addresses that ask for more "
+        "than 7.",
+    ),
+).to_dict()
+"""JSON schema of the settings."""

@@ -1,0 +1,72 @@
+"""Up to when the CRM was searched for a stream, as it stands in the Singer state.
+
+Each stream that lives off the search has a mark of its own. It moves when the stream
+has written all that the search found. So one that was not selected, or came later, or
+was cut short, gets what it missed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_kommo_chats.sharding import WHOLE, Shard
+from tap_kommo_chats.state.layout import SEARCHED_UNTIL, SHARD, THIS_VERSION, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class SearchMark:
+    """The mark of one stream."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        """Take over a stream's part of a state that was checked.
+
+        Args:
+            state: It is changed in place, so that what stands here is written out.
+        """
+        self._state = state
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the CRM was ever searched for the stream, for any origin."""
+        return bool(self._state.get(SEARCHED_UNTIL))
+
+    def until_ms(self, origins: Iterable[str]) -> int | None:
+        """Tell up to when the events of some origins were gone through.
+
+        Returns:
+            Milliseconds since 1970; None when for one of them they never were.
+        """
+        until = self._state.get(SEARCHED_UNTIL, {})
+        times = [until.get(origin) for origin in origins]
+        return None if None in times else min(times)
+
+    def move(self, origins: Iterable[str], start_ms: int) -> None:
+        """Note that all with events before a run was written, or is owed.
+
+        Args:
+            origins: The origins that were looked for.
+            start_ms: When the run started, in milliseconds since 1970.
+        """
+        self._state[VERSION] = THIS_VERSION
+        until = self._state.setdefault(SEARCHED_UNTIL, {})
+        until.update(dict.fromkeys(sorted(origins), start_ms))
+
+    def take_shard(self, shard: Shard) -> Shard:
+        """Make the mark that of one shard.
+
+        When it is of another part of the conversations, the CRM has to be searched
+        from the beginning.
+
+        Returns:
+            The shard it was of.
+        """
+        before = Shard.parse(self._state.get(SHARD, str(WHOLE)))
+        if shard == WHOLE:
+            self._state.pop(SHARD, None)
+        else:
+            self._state[SHARD] = str(shard)
+        if not shard.is_within(before):
+            self._state.pop(SEARCHED_UNTIL, None)
+        return before

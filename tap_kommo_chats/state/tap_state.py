@@ -1,0 +1,46 @@
+"""The whole state of a run: the bookmarks, and a search mark for each stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_kommo_chats.state.bookmarks import Bookmarks
+from tap_kommo_chats.state.layout import MESSAGES
+from tap_kommo_chats.state.search_mark import SearchMark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tap_kommo_chats.sharding import Shard
+
+
+class TapState:
+    """What a run goes on from.
+
+    Attributes:
+        bookmarks: How far each conversation was read.
+        marks: The search mark of each selected stream, by its name.
+    """
+
+    def __init__(
+        self, part_of: Callable[[str], dict[str, Any]], selected: Iterable[str]
+    ) -> None:
+        """Take over a state that was checked.
+
+        Args:
+            part_of: Gives a stream's part of the state, to be changed in place.
+            selected: The names of the selected streams.
+        """
+        self.bookmarks = Bookmarks(part_of(MESSAGES))
+        self.marks = {stream: SearchMark(part_of(stream)) for stream in selected}
+
+    def take_shard(self, shard: Shard) -> str | None:
+        """Make the state that of one shard, for the selected streams.
+
+        Returns:
+            What an operator should know of it, in one line; None when nothing changed.
+        """
+        note = self.bookmarks.take_shard(shard) if MESSAGES in self.marks else None
+        for mark in self.marks.values():
+            mark.take_shard(shard)
+        return note

@@ -1,0 +1,30 @@
+"""The stream of talks, as the CRM gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tap_kommo_chats.records.talks import SCHEMA, to_record
+from tap_kommo_chats.streams.plain import PlainStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from singer_sdk.helpers.types import Context
+
+    from tap_kommo_chats.records.messages import Record
+
+
+class TalksStream(PlainStream):
+    """The talks that the run saw in the CRM, one record each."""
+
+    name = "talks"
+    primary_keys = ("scope_id", "talk_id")
+    replication_key = "updated_at"
+    schema: ClassVar[dict[str, Any]] = SCHEMA
+
+    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
+        """Make a record of each talk that the run saw."""
+        run = self.open_run()
+        for talk in run.talks():
+            yield to_record(talk, run.settings.scope_id)

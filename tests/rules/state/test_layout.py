@@ -1,0 +1,72 @@
+"""Which states are the tap's."""
+
+from __future__ import annotations
+
+import pytest
+
+from tap_kommo_chats.errors import StateError
+from tap_kommo_chats.state.layout import check_state
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        {},
+        {"bookmarks": {}},
+        {"bookmarks": {"chat_history": {}}},
+        {"bookmarks": {"chat_history": {"conversations": {}}}},
+        {"bookmarks": {"chat_history": {"conversations": {"a": 1}, "read_since": 2}}},
+        {"bookmarks": {"chat_history": {"version": 1}, "talks": {"version": 1}}},
+        {"bookmarks": {"conversations": None, "talks": {}}},
+        {"bookmarks": {"talks": {"searched_until": {"amo.ext.1": 2}, "shard": "1/2"}}},
+    ],
+)
+def test_a_state_of_this_layout_is_taken(state: object) -> None:
+    check_state(state)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ([1], "bookmarks"),
+        ("text", "bookmarks"),
+        ({"chat_history": {}}, "bookmarks"),
+        ({"bookmarks": []}, "bookmarks"),
+        ({"bookmarks": {"chat_historie": {}}}, "'chat_historie'"),
+        ({"bookmarks": {"chat_history": []}}, "not an object"),
+        ({"bookmarks": {"chat_history": {"version": 2}}}, "which a newer tap wrote"),
+        ({"bookmarks": {"chat_history": {"version": "1"}}}, "'version'"),
+        ({"bookmarks": {"talks": {"conversations": {}}}}, "'conversations'"),
+        ({"bookmarks": {"talks": {"searched_until": {"a": "now"}}}}, "'a' no time"),
+        ({"bookmarks": {"conversations": {"shard": "3/2"}}}, "'shard'"),
+        (
+            {"bookmarks": {"chat_history": {"replication_key_value": "2024"}}},
+            "'replication_key_value'",
+        ),
+        ({"bookmarks": {"chat_history": {"partitions": []}}}, "'partitions'"),
+        ({"bookmarks": {"chat_history": {"conversations": []}}}, "'conversations'"),
+        (
+            {"bookmarks": {"chat_history": {"conversations": {"a": "2024"}}}},
+            "'a' no time",
+        ),
+        ({"bookmarks": {"chat_history": {"conversations": {"a": 1}}}}, "'read_since'"),
+        ({"bookmarks": {"chat_history": {"conversations": {"a": 1.5}}}}, "'a' no time"),
+        ({"bookmarks": {"chat_history": {"conversations": {"a": -1}}}}, "'a' no time"),
+        (
+            {"bookmarks": {"chat_history": {"conversations": {"a": True}}}},
+            "'a' no time",
+        ),
+        (
+            {"bookmarks": {"chat_history": {"conversations": {}, "read_since": "now"}}},
+            "'read_since'",
+        ),
+    ],
+)
+def test_another_state_is_refused_by_naming_what_is_wrong(
+    state: object, said: str
+) -> None:
+    with pytest.raises(StateError, match=said) as raised:
+        check_state(state)
+
+    assert "run with --full-refresh" in str(raised.value)

@@ -1,7 +1,7 @@
-"""The commands of the README, run as they stand there.
+"""The commands and queries of the README and of docs/, run as they stand there.
 
 `WAYS` says how each kind of command is run. A command that is none of them fails, so
-the README cannot get one that nobody tried.
+the documents cannot get one that nobody tried.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
+DOCUMENTS = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+)
 BIN = Path(sys.executable).parent
 BLOCK = re.compile(r"^```([a-z]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CONTINUED = re.compile(r"\s*\\\n\s*")
@@ -222,8 +225,9 @@ def way_of(line: str) -> Way:
         if re.fullmatch(way.pattern, without_settings(line)):
             return way
     message = (
-        f"README.md has a command that no test runs: {line}\n"
-        "Add a line to WAYS in tests/project/test_readme.py that says how it is tried."
+        f"The README or docs/ has a command that no test runs: {line}\n"
+        "Add a line to WAYS in tests/project/test_documents.py that says how it is"
+        " tried."
     )
     pytest.fail(message)
 
@@ -244,8 +248,8 @@ def place(
     return Place(tmp_path, seeded_sandbox, request)
 
 
-@pytest.mark.parametrize("line", commands_of(README.read_text(encoding="utf-8")))
-def test_a_command_of_the_readme_works(line: str, place: Place) -> None:
+@pytest.mark.parametrize("line", commands_of(DOCUMENTS))
+def test_a_command_of_the_documents_works(line: str, place: Place) -> None:
     way_of(line).tried(place, line)
 
 
@@ -338,7 +342,7 @@ def variables(
     yield "TARGET_JSONL_DO_TIMESTAMP_FILE", "false"
 
 
-def test_the_queries_of_the_readme_give_rows(
+def test_the_queries_of_the_documents_give_rows(
     seeded_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     store = seeded_sandbox.store
@@ -352,9 +356,7 @@ def test_the_queries_of_the_readme_give_rows(
             }
         )
     queries = [
-        block
-        for language, block in BLOCK.findall(README.read_text(encoding="utf-8"))
-        if language == "sql"
+        block for language, block in BLOCK.findall(DOCUMENTS) if language == "sql"
     ]
     with duckdb.connect() as database:
         for stream in ("chat_history", "conversations", "talks"):

@@ -86,10 +86,12 @@ def test_a_stream_that_lags_gets_what_it_missed_and_the_others_do_not(
 ) -> None:
     account.talk(1, "a")
     account.event(talk_id=1)
+    account.now += 5 * DAY
     first = account.run()
-    account.now += 10 * DAY
+    account.now += 5 * DAY
     account.talk(2, "b")
     account.event(talk_id=2)
+    account.now += 5 * DAY
     second = account.run_some(["chat_history", "conversations"], first.state)
     account.now += 10 * DAY
     account.talk(3, "c")
@@ -107,6 +109,7 @@ def test_a_stream_that_was_added_later_gets_what_there_was_before(
 ) -> None:
     account.talk(1, "a")
     account.event(talk_id=1)
+    account.now += 5 * DAY
     first = account.run_some(["chat_history", "conversations"])
     account.now += 10 * DAY
 
@@ -122,6 +125,7 @@ def test_a_talk_in_which_something_happened_is_told_though_its_own_time_stays(
 ) -> None:
     account.talk(1, "a")
     account.talk(2, "b")
+    account.now += 5 * DAY
     first = account.run_some(["talks"])
     account.now += 10 * DAY
     account.event(talk_id=1)

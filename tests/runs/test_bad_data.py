@@ -14,15 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from singer_sdk.exceptions import SyncError
 
-from sandbox.conversations import ConversationStore
-from sandbox.server import Sandbox
+from sandbox import ConversationStore, Sandbox
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import captured_output, config_for, failing_run, no_wait, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sandbox.server import SeenRequest
+    from sandbox import SeenRequest
     from tests.support.tap import Output
 
 SENT = 1_700_000_000

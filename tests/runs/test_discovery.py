@@ -17,10 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from singer_sdk.exceptions import SyncError
 
-from sandbox.conversations import ConversationStore
-from sandbox.crm import OWN_ORIGIN, CrmStore
-from sandbox.faults import Faults
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, ConversationStore, Faults, Refusal, Sandbox
 from tap_kommo_chats.state.bookmarks import StatePace
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 from tap_kommo_chats.tap import TapKommoChats
@@ -36,7 +33,7 @@ from tests.support.tap import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.server import SeenRequest
+    from sandbox import CrmRequest, SeenRequest
 
 SECOND = 1000
 HOUR = 60 * 60 * SECOND
@@ -68,7 +65,7 @@ class Account:
     def __init__(self, sandbox: Sandbox) -> None:  # noqa: D107
         self.now = START
         self.sandbox = sandbox
-        self.crm: CrmStore = sandbox.crm
+        self.crm = sandbox.crm
         self._named = 0
 
     def config(self, **more: object) -> dict[str, Any]:
@@ -86,7 +83,7 @@ class Account:
     def talk(self, talk_id: int, chat_id: str, **more: Any) -> None:
         seconds = self.now // 1000
         times = {"created_at": seconds, "updated_at": seconds}
-        self.crm.add_talk(talk_id, chat_id, **{**times, **more})
+        self.crm.store.talks.add(talk_id, chat_id, **{**times, **more})
 
     def message(self, chat_id: str, age_ms: int = 0) -> str:
         """Let a message arrive, which no event tells of yet."""
@@ -96,7 +93,7 @@ class Account:
         return name
 
     def event(self, **more: Any) -> None:
-        self.crm.add_event(self.now // 1000, **more)
+        self.crm.store.events.add(self.now // 1000, **more)
 
     def run(self, state: dict[str, Any] | None = None, **more: object) -> Output:
         with self.clock():
@@ -157,7 +154,7 @@ def test_a_first_run_finds_by_events_what_the_list_of_talks_leaves_out(
         account.talk(number + 1, f"c{number}")
         account.message(f"c{number}")
         account.event(talk_id=number + 1)
-    account.crm.talks_listed_at_most = 2
+    account.crm.store.talks.listed_at_most = 2
 
     assert len(account.run().records) == 6
 
@@ -273,7 +270,7 @@ def test_an_event_that_shows_up_late_is_found(account: Account) -> None:
     then = account.now
     account.now += HOUR
     second = account.run(first.state)
-    account.crm.add_event(then // 1000, talk_id=1)
+    account.crm.store.events.add(then // 1000, talk_id=1)
     account.now += 3 * HOUR
 
     third = account.run(second.state)
@@ -362,7 +359,7 @@ def test_a_talk_that_is_gone_is_replaced_by_the_others_of_its_contact(
     account.now += 10 * DAY
     new = account.message("a")
     account.event(talk_id=2, contact_id=77)
-    account.crm.remove_talk(2)
+    account.crm.store.talks.remove(2)
 
     assert names(account.run(first.state)) == [new]
 
@@ -671,7 +668,7 @@ def test_a_filter_that_is_not_heeded_makes_no_other_look_changed(
         account.talk(number + 1, f"c{number}")
     first = account.run()
     account.now += 10 * DAY
-    everything = account.crm.talks()
+    everything = account.crm.store.talks.all()
     account.event(contact_id=everything[0]["contact_id"])
     account.sandbox.answer = lambda request: (
         web.json_response({"_embedded": {"talks": everything}})
@@ -750,14 +747,14 @@ def test_a_discovery_that_fails_part_way_is_done_again_from_where_it_began(
         account.message(f"c{number}")
         account.event(talk_id=number + 1)
 
-    def breaks_off(target: str) -> None:
-        if "page=3" in target:
-            account.crm.problem = (403, "Forbidden", "Invalid scope")
+    def breaks_off(asked: CrmRequest) -> None:
+        if asked.page == 3:
+            account.crm.problem = Refusal(403, "Invalid scope")
 
-    account.sandbox.before_crm_page = breaks_off
+    account.crm.before_page = breaks_off
     with account.clock():
         failed = failing_run(account.config(), caplog, first.state)
-    account.sandbox.before_crm_page = None
+    account.crm.before_page = None
     account.crm.problem = None
     account.now += 10 * DAY
 
@@ -880,7 +877,7 @@ def test_a_conversation_tells_its_talks_its_contact_and_its_lead(
 
 def test_a_contact_whose_number_is_text_is_told_too(account: Account) -> None:
     account.talk(1, "a", contact_id=0)
-    account.crm.update_talk(1, contact_id="77")
+    account.crm.store.talks.update(1, contact_id="77")
 
     (row,) = account.run().records_of("conversations")
 
@@ -889,7 +886,7 @@ def test_a_contact_whose_number_is_text_is_told_too(account: Account) -> None:
 
 def test_a_talk_travels_as_the_crm_gave_it(account: Account) -> None:
     account.talk(1, "a", rate=4, brand_new={"deep": [1]})
-    (given,) = account.crm.talks()
+    (given,) = account.crm.store.talks.all()
 
     (row,) = account.run().records_of("talks")
 
@@ -1042,7 +1039,7 @@ class Discovery(RuleBasedStateMachine):
     @rule()
     def late_events_show_up(self) -> None:
         for at_ms, chat, name in self.untold:
-            self.account.crm.add_event(
+            self.account.crm.store.events.add(
                 at_ms // 1000, talk_id=self.talks[chat][-1], contact_id=None
             )
             self.told.add(name)
@@ -1053,7 +1050,7 @@ class Discovery(RuleBasedStateMachine):
     def a_talk_goes(self, data: st.DataObject) -> None:
         several = sorted(chat for chat, ids in self.talks.items() if len(ids) > 1)
         chat = data.draw(st.sampled_from(several))
-        self.account.crm.remove_talk(self.talks[chat].pop(0))
+        self.account.crm.store.talks.remove(self.talks[chat].pop(0))
 
     @rule(part=st.floats(0, 1))
     def a_run_is_cut_short(self, part: float) -> None:
@@ -1064,13 +1061,13 @@ class Discovery(RuleBasedStateMachine):
     def a_run_fails_at_the_crm(self, requests: int) -> None:
         left = iter(range(requests))
 
-        def breaks_off(_target: str) -> None:
+        def breaks_off(_asked: CrmRequest) -> None:
             if next(left, None) is None:
-                self.account.crm.problem = (402, "Payment Required", "")
+                self.account.crm.problem = Refusal(402, "")
 
-        self.account.sandbox.before_crm_page = breaks_off
+        self.account.crm.before_page = breaks_off
         self.load(self.output().messages)
-        self.account.sandbox.before_crm_page = None
+        self.account.crm.before_page = None
         self.account.crm.problem = None
 
     @rule(chat=st.sampled_from(chats))
@@ -1086,15 +1083,15 @@ class Discovery(RuleBasedStateMachine):
     @rule(arrives=st.sampled_from(chats))
     def a_message_arrives_during_a_run(self, arrives: str) -> None:
         def change(_request: object) -> None:
-            self.account.sandbox.before_page = None
+            self.account.sandbox.chats.before_page = None
             if arrives in self.talks:
                 name = self.account.message(arrives)
                 self.account.event(talk_id=self.talks[arrives][-1])
                 self.told.add(name)
 
-        self.account.sandbox.before_page = change
+        self.account.sandbox.chats.before_page = change
         self.load(self.output().messages)
-        self.account.sandbox.before_page = None
+        self.account.sandbox.chats.before_page = None
 
     @rule()
     def run_to_the_end(self) -> None:

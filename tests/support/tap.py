@@ -19,7 +19,7 @@ from tap_kommo_chats.tap import TapKommoChats
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
     from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 
 Message = dict[str, Any]

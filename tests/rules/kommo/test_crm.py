@@ -11,9 +11,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.conversations import ConversationStore
-from sandbox.faults import Faults
-from sandbox.server import Sandbox
+from sandbox import ConversationStore, Faults, Sandbox
 from tap_kommo_chats.errors import RunError
 from tap_kommo_chats.kommo import transport
 from tap_kommo_chats.kommo.crm import (
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sandbox.server import SeenRequest
+    from sandbox import SeenRequest
 
 EVENTS = "/api/v4/events"
 TALK = "/api/v4/talks/7"
@@ -48,7 +46,9 @@ def client_for(url: str, token: str) -> CrmClient:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> CrmClient:
-    sandbox.crm.add_talk(7, "a", created_at=1_600_000_000, updated_at=1_600_000_000)
+    sandbox.crm.store.talks.add(
+        7, "a", created_at=1_600_000_000, updated_at=1_600_000_000
+    )
     return client_for(sandbox.url, sandbox.crm_token)
 
 

@@ -23,7 +23,7 @@ from benchmarks.workload import (
     spread_lengths,
     spread_places,
 )
-from sandbox.crm import OWN_ORIGIN
+from sandbox import OWN_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,16 +18,13 @@ import psutil
 import pytest
 from aiohttp import web
 
-from sandbox.crm import OWN_ORIGIN, CrmStore
-from sandbox.faults import Faults
-from sandbox.seed import generated_store, seeded_store
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, Faults, Sandbox, generated_store, seeded_store
 from tests.support.airflow import DAG_ID, Airflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.server import SeenRequest
+    from sandbox import SeenRequest
     from tests.support.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,9 +120,8 @@ def load(
     database = postgres.create_database()
     with ExitStack() as stack:
         large = stack.enter_context(Sandbox(generated_store(48, 60)))
-        small = stack.enter_context(
-            Sandbox(seeded_store(), scope_id=OTHER_SCOPE, crm=CrmStore())
-        )
+        small = stack.enter_context(Sandbox(seeded_store()))
+        small.chats.scope_id = OTHER_SCOPE
         small_ids = small.store.conversation_ids()[:8]
         large.answer = FailsAtFirst(in_shard(FAILING, large)[0])
         settings = {

@@ -21,9 +21,7 @@ import duckdb
 import pytest
 import yaml
 
-from sandbox.crm import OWN_ORIGIN
-from sandbox.seed import seeded_crm
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
 from tests.support.airflow import Airflow
 from tests.support.tap import config_for, run
 
@@ -346,7 +344,7 @@ def test_the_queries_of_the_documents_give_rows(
     seeded_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     store = seeded_sandbox.store
-    with Sandbox(store, crm=seeded_crm(store)) as sandbox:
+    with Sandbox(store, seeded_crm(store)) as sandbox:
         output = run(
             {
                 **config_for(sandbox),

@@ -23,18 +23,14 @@ import pytest
 import yaml
 from aiohttp import web
 
-from sandbox.crm import OWN_ORIGIN
-from sandbox.seed import generated_store, seeded_crm, seeded_store
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, Sandbox, generated_store, seeded_crm, seeded_store
 from tests.support.meltano_project import ROOT, TAP, MeltanoProject, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sandbox.conversations import Row
-    from sandbox.server import SeenRequest
-    from sandbox.verification import PageRequest
+    from sandbox import PageRequest, Row, SeenRequest
     from tests.support.postgres import PostgresServer
 
 Key = tuple[str, str]
@@ -154,10 +150,10 @@ def test_messages_can_be_joined_to_their_contacts(
     loader: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     store = generated_store(5, 3)
-    with Sandbox(store, crm=seeded_crm(store)) as sandbox:
+    with Sandbox(store, seeded_crm(store)) as sandbox:
         warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
         warehouse.project.load(loader)
-        talks = sandbox.crm.talks()
+        talks = sandbox.crm.store.talks.all()
 
     contacts = {talk["contact_id"] for talk in talks if talk["origin"] == OWN_ORIGIN}
     assert warehouse.ask("SELECT count(*), count(updated_at) FROM talks") == (
@@ -249,7 +245,8 @@ def test_after_a_failing_run_the_next_misses_and_doubles_nothing(
     def refuse(seen: SeenRequest) -> web.Response | None:
         return web.Response(status=404) if seen.conversation_id in refused else None
 
-    with Sandbox(store, answer=refuse) as sandbox:
+    with Sandbox(store) as sandbox:
+        sandbox.answer = refuse
         warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
         failed = warehouse.project.run("run", TAP, loader)
         arrived = {conversation for conversation, _ in by_key(warehouse.rows())}
@@ -290,7 +287,8 @@ def test_after_a_run_that_was_ended_the_next_misses_nothing(
             reached.set()
             released.wait(AT_MOST)
 
-    with Sandbox(generated_store(30, 60), before_page=hold_the_thirtieth) as sandbox:
+    with Sandbox(generated_store(30, 60)) as sandbox:
+        sandbox.chats.before_page = hold_the_thirtieth
         warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
         with warehouse.project.loading(loader) as load:
             assert reached.wait(AT_MOST)
@@ -420,7 +418,7 @@ def warehouse_of(
 
 def crm_settings_for(sandbox: Sandbox) -> dict[str, str]:
     """Return the settings to search a sandbox's CRM, if there is anything in it."""
-    if not sandbox.crm.talks():
+    if not sandbox.crm.store.talks.all():
         return {}
     return {
         "TAP_KOMMO_CHATS_CRM_URL": sandbox.url,

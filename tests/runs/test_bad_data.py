@@ -13,8 +13,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.conversations import ConversationStore
-from sandbox.server import Sandbox
+from sandbox import ConversationStore, Sandbox
 from tap_kommo_chats.errors import TapError
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import (
@@ -27,7 +26,7 @@ from tests.support.tap import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sandbox.server import SeenRequest
+    from sandbox import SeenRequest
     from tests.support.tap import Output
 
 SENT = 1_700_000_000

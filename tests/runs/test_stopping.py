@@ -14,14 +14,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.crm import OWN_ORIGIN
+from sandbox import OWN_ORIGIN
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.server import Sandbox
-    from sandbox.verification import PageRequest
+    from sandbox import CrmRequest, PageRequest, Sandbox
 
 # STATE goes out after each conversation and not every ten seconds, so that a run of a
 # second has some.
@@ -120,7 +119,7 @@ def test_a_signal_ends_a_run_whose_server_hangs(
             hangs.set()
             release.wait()
 
-    sandbox.before_page = hang
+    sandbox.chats.before_page = hang
     tap = start(config_for(sandbox), tmp_path)
     try:
         assert hangs.wait(30)
@@ -172,7 +171,7 @@ def test_a_target_that_goes_while_nothing_comes_ends_the_run(
         hangs.set()
         release.wait()
 
-    sandbox.before_page = hang
+    sandbox.chats.before_page = hang
     tap = start(config_for(sandbox), tmp_path)
     try:
         assert hangs.wait(30)
@@ -232,17 +231,19 @@ def test_a_signal_breaks_into_waiting_for_the_crm(
 ) -> None:
     fill(sandbox, 3, 1)
     for number in range(3):
-        sandbox.crm.add_talk(number + 1, f"c{number}", created_at=OLD, updated_at=OLD)
-        sandbox.crm.add_event(OLD, talk_id=number + 1)
+        sandbox.crm.store.talks.add(
+            number + 1, f"c{number}", created_at=OLD, updated_at=OLD
+        )
+        sandbox.crm.store.events.add(OLD, talk_id=number + 1)
     sandbox.crm.max_limit = 1
     waiting, go_on = threading.Event(), threading.Event()
 
-    def hang(target: str) -> None:
-        if "events" in target and "page=3" in target:
+    def hang(asked: CrmRequest) -> None:
+        if asked.endpoint == "/api/v4/events" and asked.page == 3:
             waiting.set()
             go_on.wait(timeout=60)
 
-    sandbox.before_crm_page = hang
+    sandbox.crm.before_page = hang
     config = config_for(sandbox, ["c0"]) | {
         "crm_url": sandbox.url,
         "crm_access_token": sandbox.crm_token,

@@ -7,14 +7,14 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from sandbox.crm import OWN_ORIGIN, CrmStore
+from sandbox import OWN_ORIGIN
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import Output, captured_output, config_for, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
 
 
 SECOND = 1000
@@ -47,7 +47,7 @@ class Account:
     def __init__(self, sandbox: Sandbox) -> None:  # noqa: D107
         self.now = START
         self.sandbox = sandbox
-        self.crm: CrmStore = sandbox.crm
+        self.crm = sandbox.crm
         self._named = 0
 
     def config(self, **more: object) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Account:
     def talk(self, talk_id: int, chat_id: str, **more: Any) -> None:
         seconds = self.now // 1000
         times = {"created_at": seconds, "updated_at": seconds}
-        self.crm.add_talk(talk_id, chat_id, **{**times, **more})
+        self.crm.store.talks.add(talk_id, chat_id, **{**times, **more})
 
     def message(self, chat_id: str, age_ms: int = 0) -> str:
         """Let a message arrive, which no event tells of yet."""
@@ -75,7 +75,7 @@ class Account:
         return name
 
     def event(self, **more: Any) -> None:
-        self.crm.add_event(self.now // 1000, **more)
+        self.crm.store.events.add(self.now // 1000, **more)
 
     def run(self, state: dict[str, Any] | None = None, **more: object) -> Output:
         with self.clock():

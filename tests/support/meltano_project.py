@@ -19,7 +19,7 @@ from tests.support.tap import config_for
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 TAP = "tap-kommo-chats"

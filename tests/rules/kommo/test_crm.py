@@ -11,9 +11,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.conversations import ConversationStore
-from sandbox.faults import Faults
-from sandbox.server import Sandbox
+from sandbox import ConversationStore, Faults, Sandbox
 from tap_kommo_chats.errors import BadRequestError, NotFoundError, RunError
 from tap_kommo_chats.kommo import host, transport
 from tap_kommo_chats.kommo.crm import EVENTS, CrmApi
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from sandbox.server import SeenRequest
+    from sandbox import SeenRequest
 
 TALK = "/api/v4/talks/7"
 
@@ -52,7 +50,9 @@ class Client:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Client:
-    sandbox.crm.add_talk(7, "a", created_at=1_600_000_000, updated_at=1_600_000_000)
+    sandbox.crm.store.talks.add(
+        7, "a", created_at=1_600_000_000, updated_at=1_600_000_000
+    )
     return Client(sandbox.url, sandbox.crm_token)
 
 

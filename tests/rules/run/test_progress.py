@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from sandbox import OWN_ORIGIN
-from sandbox.faults import Faults
-from sandbox.seed import generated_store, seeded_crm
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, Faults, Sandbox, generated_store, seeded_crm
 from tap_kommo_chats.run import progress
 from tap_kommo_chats.run.progress import Progress, Snapshot, Trend, format_seconds
 from tests.support.tap import config_for, failing_run, run, wait_for_nothing
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sandbox.verification import PageRequest
+    from sandbox import PageRequest
 
     Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -222,7 +219,7 @@ def test_a_run_that_waits_says_so(
         while lines() < 2 and time.monotonic() < give_up:
             time.sleep(0.1)
 
-    sandbox.before_page = answer_after_two_lines
+    sandbox.chats.before_page = answer_after_two_lines
 
     run(config_for(sandbox, ["a"]))
 
@@ -232,7 +229,7 @@ def test_a_run_that_waits_says_so(
 @pytest.fixture
 def with_crm() -> Iterator[Sandbox]:
     store = generated_store(20, 3)
-    with Sandbox(store, crm=seeded_crm(store)) as running:
+    with Sandbox(store, seeded_crm(store)) as running:
         yield running
 
 

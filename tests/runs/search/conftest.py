@@ -9,7 +9,7 @@ import pytest
 from tests.support.account import Account
 
 if TYPE_CHECKING:
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from sandbox.conversations import ConversationStore
-from sandbox.server import Sandbox
+from sandbox import ConversationStore, Refusal, Sandbox
 from tap_kommo_chats.errors import TapError
 from tap_kommo_chats.state import checkpoint
 from tap_kommo_chats.tap import TapKommoChats
@@ -21,7 +20,7 @@ from tests.support.account import HOUR, SECOND, Account
 from tests.support.tap import Output, captured_output
 
 if TYPE_CHECKING:
-    from sandbox.server import SeenRequest
+    from sandbox import CrmRequest, SeenRequest
 
 
 class Search(RuleBasedStateMachine):
@@ -104,7 +103,7 @@ class Search(RuleBasedStateMachine):
     @rule()
     def late_events_show_up(self) -> None:
         for at_ms, chat, name in self.untold:
-            self.account.crm.add_event(
+            self.account.crm.store.events.add(
                 at_ms // 1000, talk_id=self.talks[chat][-1], contact_id=None
             )
             self.told.add(name)
@@ -115,7 +114,7 @@ class Search(RuleBasedStateMachine):
     def a_talk_goes(self, data: st.DataObject) -> None:
         several = sorted(chat for chat, ids in self.talks.items() if len(ids) > 1)
         chat = data.draw(st.sampled_from(several))
-        self.account.crm.remove_talk(self.talks[chat].pop(0))
+        self.account.crm.store.talks.remove(self.talks[chat].pop(0))
 
     @rule(part=st.floats(0, 1))
     def a_run_is_cut_short(self, part: float) -> None:
@@ -126,13 +125,13 @@ class Search(RuleBasedStateMachine):
     def a_run_fails_at_the_crm(self, requests: int) -> None:
         left = iter(range(requests))
 
-        def breaks_off(_target: str) -> None:
+        def breaks_off(_asked: CrmRequest) -> None:
             if next(left, None) is None:
-                self.account.crm.problem = (402, "Payment Required", "")
+                self.account.crm.problem = Refusal(402, "")
 
-        self.account.sandbox.before_crm_page = breaks_off
+        self.account.crm.before_page = breaks_off
         self.load(self.output().messages)
-        self.account.sandbox.before_crm_page = None
+        self.account.crm.before_page = None
         self.account.crm.problem = None
 
     @rule(chat=st.sampled_from(chats))
@@ -148,15 +147,15 @@ class Search(RuleBasedStateMachine):
     @rule(arrives=st.sampled_from(chats))
     def a_message_arrives_during_a_run(self, arrives: str) -> None:
         def change(_request: object) -> None:
-            self.account.sandbox.before_page = None
+            self.account.sandbox.chats.before_page = None
             if arrives in self.talks:
                 name = self.account.message(arrives)
                 self.account.event(talk_id=self.talks[arrives][-1])
                 self.told.add(name)
 
-        self.account.sandbox.before_page = change
+        self.account.sandbox.chats.before_page = change
         self.load(self.output().messages)
-        self.account.sandbox.before_page = None
+        self.account.sandbox.chats.before_page = None
 
     @rule()
     def run_to_the_end(self) -> None:

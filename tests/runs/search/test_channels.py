@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from sandbox.crm import OWN_ORIGIN
+from sandbox import OWN_ORIGIN
 from tests.support.account import DAY, WABA, Account, names
 
 

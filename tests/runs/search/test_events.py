@@ -103,7 +103,7 @@ def test_a_talk_that_is_gone_is_replaced_by_the_others_of_its_contact(
     account.now += 10 * DAY
     new = account.message("a")
     account.event(talk_id=2, contact_id=77)
-    account.crm.remove_talk(2)
+    account.crm.store.talks.remove(2)
 
     assert names(account.run(first.state)) == [new]
 
@@ -146,7 +146,7 @@ def test_a_filter_that_is_not_heeded_makes_no_other_look_changed(
         account.talk(number + 1, f"c{number}")
     first = account.run()
     account.now += 10 * DAY
-    everything = account.crm.talks()
+    everything = account.crm.store.talks.all()
     account.event(contact_id=everything[0]["contact_id"])
     account.sandbox.answer = lambda request: (
         web.json_response({"_embedded": {"talks": everything}})

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sandbox.crm import OWN_ORIGIN
-from sandbox.faults import Faults
+from sandbox import OWN_ORIGIN, Faults
 from tests.support.account import DAY, START, Account, names
 from tests.support.tap import failing_run, wait_for_nothing
 

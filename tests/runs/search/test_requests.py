@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from sandbox.conversations import ConversationStore
-from sandbox.crm import OWN_ORIGIN
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, ConversationStore, Sandbox
 from tests.support.account import DAY, SECOND, START, Account, message
 from tests.support.tap import failing_run
 
 if TYPE_CHECKING:
-    from sandbox.server import SeenRequest
+    from sandbox import SeenRequest
 
 
 def test_many_talks_are_asked_for_at_once_and_none_twice(account: Account) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.crm import OWN_ORIGIN
+from sandbox import OWN_ORIGIN
 from tests.support.account import DAY, START, Account
 
 
@@ -26,7 +26,7 @@ def test_a_conversation_tells_its_talks_its_contact_and_its_lead(
 
 def test_a_contact_whose_number_is_text_is_told_too(account: Account) -> None:
     account.talk(1, "a", contact_id=0)
-    account.crm.update_talk(1, contact_id="77")
+    account.crm.store.talks.update(1, contact_id="77")
 
     (row,) = account.run().records_of("conversations")
 
@@ -35,7 +35,7 @@ def test_a_contact_whose_number_is_text_is_told_too(account: Account) -> None:
 
 def test_a_talk_travels_as_the_crm_gave_it(account: Account) -> None:
     account.talk(1, "a", rate=4, brand_new={"deep": [1]})
-    (given,) = account.crm.talks()
+    (given,) = account.crm.store.talks.all()
 
     (row,) = account.run().records_of("talks")
 

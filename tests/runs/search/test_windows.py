@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from copy import deepcopy
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
 
-from sandbox.crm import OWN_ORIGIN
+from sandbox import OWN_ORIGIN, Refusal
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.account import DAY, HOUR, START, Account, names
 from tests.support.tap import captured_output, config_for, failing_run, run
+
+if TYPE_CHECKING:
+    from sandbox import CrmRequest
 
 
 def test_a_first_run_reads_every_conversation_of_the_list_of_talks(
@@ -35,7 +39,7 @@ def test_a_first_run_finds_by_events_what_the_list_of_talks_leaves_out(
         account.talk(number + 1, f"c{number}")
         account.message(f"c{number}")
         account.event(talk_id=number + 1)
-    account.crm.talks_listed_at_most = 2
+    account.crm.store.talks.listed_at_most = 2
 
     assert len(account.run().records) == 6
 
@@ -122,7 +126,7 @@ def test_an_event_that_shows_up_late_is_found(account: Account) -> None:
     then = account.now
     account.now += HOUR
     second = account.run(first.state)
-    account.crm.add_event(then // 1000, talk_id=1)
+    account.crm.store.events.add(then // 1000, talk_id=1)
     account.now += 3 * HOUR
 
     third = account.run(second.state)
@@ -161,14 +165,14 @@ def test_a_discovery_that_fails_part_way_is_done_again_from_where_it_began(
         account.message(f"c{number}")
         account.event(talk_id=number + 1)
 
-    def breaks_off(target: str) -> None:
-        if "page=3" in target:
-            account.crm.problem = (403, "Forbidden", "Invalid scope")
+    def breaks_off(asked: CrmRequest) -> None:
+        if "page=3" in asked.target:
+            account.crm.problem = Refusal(403, "Invalid scope")
 
-    account.sandbox.before_crm_page = breaks_off
+    account.crm.before_page = breaks_off
     with account.clock():
         failed = failing_run(account.config(), caplog, first.state)
-    account.sandbox.before_crm_page = None
+    account.crm.before_page = None
     account.crm.problem = None
     account.now += 10 * DAY
 

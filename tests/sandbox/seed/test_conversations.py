@@ -16,19 +16,19 @@ from urllib.parse import quote
 
 import pytest
 
-from sandbox.seed import (
+from sandbox import (
     CHANNEL_SECRET,
     NAMED_CONVERSATION_ID,
     SCOPE_ID,
     generated_store,
     seeded_store,
 )
-from sandbox.texts import AWKWARD
+from sandbox.seed.texts import AWKWARD
 
 if TYPE_CHECKING:
-    from sandbox.conversations import ConversationStore, Row
+    from sandbox.chats.store import ConversationStore, Row
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

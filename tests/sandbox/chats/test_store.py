@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.conversations import ConversationStore, Row
+from sandbox.chats.store import ConversationStore, Row
 
 
 def row(message_id: str, timestamp: int, **more: int) -> Row:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from sandbox.crm import OWN_ORIGIN
-from sandbox.seed import (
+from sandbox import (
     CHANNEL_SECRET,
+    OWN_ORIGIN,
     SCOPE_ID,
     generated_store,
     seeded_crm,
@@ -101,7 +101,7 @@ def test_it_serves_talks_and_events_if_told_so() -> None:
             headers={"Authorization": f"Bearer {token}"},
             timeout=10,
         )
-        expected = seeded_crm(generated_store(3, 2)).talks()
+        expected = seeded_crm(generated_store(3, 2)).talks.all()
         assert response.json()["_embedded"]["talks"] == expected
 
 

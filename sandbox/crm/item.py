@@ -1,0 +1,12 @@
+"""What the CRM API's objects have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Item = dict[str, Any]
+"""One object exactly as the API serves it."""
+
+ACCOUNT_ID = 17_029_541
+OWN_ORIGIN = "amo.ext.12345678"
+"""The channel whose conversations the Chats API serves."""

@@ -1,163 +1,141 @@
 """How far each conversation has been read, as it stands in the Singer state.
 
-The number of a conversation is the time of the newest message that was read of it, in
-milliseconds since 1970: always before the start of the run that read it, and 0 when it
-had none. Since `read_since` each of them was read: it is the start of the last run that
-read every conversation it was to read, and of the first run until there is one. A
-conversation that failed since then, or was not to be read, is owed: it has the
-`read_since` of its own last reading, and 0 when it was never read. An object of numbers
-takes about 55 bytes a conversation.
+Of each conversation that was read the state keeps what `known` says, in some 60 bytes
+when nothing happened in it for as long as the look-back, and about 100 until then. A
+conversation that failed is owed, since the start of the run in which it first did.
+
+The digests in it are of records as they were written. `made_of` tells what decides on
+that beside the messages, such as masks: when it changes, digests are forgotten, so that
+what is within the look-back is written once more.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tap_kommo_chats.state.known import read_known, write_known
 from tap_kommo_chats.state.layout import (
     CONVERSATIONS,
+    MADE_OF,
     MESSAGES,
     OWED,
-    READ_SINCE,
     THIS_VERSION,
     VERSION,
     check_part,
 )
 from tap_kommo_chats.state.search_mark import SearchMark
+from tap_kommo_chats.times import SECOND_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from tap_kommo_chats.sharding import Shard
+    from tap_kommo_chats.state.known import Known
 
-_BYTES_EACH = 56
+_BYTES_EACH = 64
 
 
 class Bookmarks:
     """The bookmarks of all conversations, kept in the stream's state."""
 
-    def __init__(self, state: dict[str, Any]) -> None:
+    def __init__(
+        self, state: dict[str, Any], lookback_ms: int = 0, made_of: str = ""
+    ) -> None:
         """Take over the state's part of the stream of messages.
 
         Args:
             state: It is changed in place, so that what stands here is written out.
+            lookback_ms: How long before the last reading a message may have been sent
+                and still be new or edited.
+            made_of: What decides how records are written; see above.
 
         Raises:
             StateError: If it is not one this tap wrote.
         """
         check_part(MESSAGES, state)
         self._state = state
+        self._lookback_ms = lookback_ms
         self._state[VERSION] = THIS_VERSION
-        self._read_until: dict[str, int] = state.setdefault(CONVERSATIONS, {})
+        self._known: dict[str, str] = state.setdefault(CONVERSATIONS, {})
         self.search_mark = SearchMark(state)
-
-    def hints_since_ms(self, origins: Iterable[str]) -> int:
-        """Tell since when a hint is needed that something happened.
-
-        What happened before was read, of all conversations that are in the state and
-        not owed.
-
-        Args:
-            origins: The origins that are looked for in the CRM; none without one.
-
-        Returns:
-            Milliseconds since 1970. 0 when the CRM was searched, but never for one of
-            these origins: what it told of that one was passed over.
-        """
-        read_since: int = self._state.get(READ_SINCE, 0)
-        if not self.search_mark.is_set or not origins:
-            return read_since
-        return min(read_since, self.search_mark.until_ms(origins) or 0)
+        if state.get(MADE_OF, made_of) != made_of:
+            self._forget_digests()
+        state[MADE_OF] = made_of
 
     @property
     def is_empty(self) -> bool:
         """Whether no conversation was read so far."""
-        return not self._read_until
-
-    @property
-    def owed_ids(self) -> tuple[str, ...]:
-        """The conversations that must be asked for, whatever a hint says of them."""
-        return tuple(self._state.get(OWED, ()))
+        return not self._known
 
     @property
     def size_bytes(self) -> int:
         """About how long the state is as JSON."""
-        return _BYTES_EACH * len(self._read_until)
+        return _BYTES_EACH * len(self._known)
 
-    def cutoff_ms(self, conversation_id: str, lookback_ms: int) -> int | None:
-        """Tell up to when a conversation needs no reading.
+    def known(self, conversation_id: str) -> Known | None:
+        """Return what is known of a conversation; None when it was never read."""
+        written = self._known.get(conversation_id)
+        return None if written is None else read_known(written)
 
-        Args:
-            conversation_id: Kommo's id of it.
-            lookback_ms: How long before the last reading a message may have been sent
-                and still be new or edited, in milliseconds.
+    def keep(self, conversation_id: str, known: Known) -> None:
+        """Note that a conversation was read and all its records were written."""
+        self._known[conversation_id] = write_known(known, self._lookback_ms)
+        self._state.get(OWED, {}).pop(conversation_id, None)
+        if not self._state.get(OWED, True):
+            del self._state[OWED]
 
-        Returns:
-            Messages sent later than this are wanted, in milliseconds since 1970; None
-            when the conversation was never read, so that all are.
-        """
-        read_until = self._read_until.get(conversation_id)
-        if read_until is None:
-            return None
-        owed = self._state.get(OWED, {})
-        read_since: int = owed.get(conversation_id, self._state[READ_SINCE])
-        return min(read_until, read_since - lookback_ms)
-
-    def is_covered(self, conversation_id: str) -> bool:
-        """Tell whether a conversation was read and nothing of it is owed."""
-        return conversation_id in self._read_until and not self.is_owed(conversation_id)
-
-    def is_owed(self, conversation_id: str) -> bool:
-        """Tell whether a conversation must be asked for, whatever a hint says of it."""
-        return conversation_id in self._state.get(OWED, ())
-
-    def read_until_ms(self, conversation_id: str) -> int | None:
-        """Return the time of the newest message read of a conversation.
-
-        Returns:
-            Milliseconds since 1970, 0 when it had no message; None when it was never
-            read.
-        """
-        return self._read_until.get(conversation_id)
-
-    def advance(self, conversation_id: str, newest_ms: int, start_ms: int) -> None:
-        """Note that a conversation was read and all its records were written.
+    def newest_ms(self, conversation_id: str, newest_ms: int, started_ms: int) -> int:
+        """Tell which time to keep as that of the newest message of a conversation.
 
         Args:
             conversation_id: Kommo's id of it.
             newest_ms: The time of the newest message read, 0 when there was none.
-            start_ms: When the run started. A message from the future, which some
+            started_ms: When the run began. A message from the future, which some
                 messenger's clock stamped, must not keep later ones out.
+
+        Returns:
+            Milliseconds since 1970, never less than what was kept before.
         """
-        self._state.setdefault(READ_SINCE, start_ms)
-        before = self._read_until.get(conversation_id, 0)
+        known = self.known(conversation_id)
         # In the second in which the run started more may come, perhaps without
         # milliseconds.
-        latest_ms = start_ms // 1000 * 1000 - 1
-        self._read_until[conversation_id] = max(before, min(newest_ms, latest_ms))
-        self._state.get(OWED, {}).pop(conversation_id, None)
+        latest_ms = started_ms // SECOND_MS * SECOND_MS - 1
+        return max(known.newest_ms if known else 0, min(newest_ms, latest_ms))
 
-    def owe(self, conversation_id: str) -> None:
-        """Note that a conversation could not be read. Its bookmark stays."""
-        read_since = (
-            self._state[READ_SINCE] if conversation_id in self._read_until else 0
-        )
-        self._state.setdefault(OWED, {}).setdefault(conversation_id, read_since)
+    def note_in_crm(self, conversation_id: str) -> None:
+        """Note that a complete search of the CRM showed a talk of a conversation."""
+        known = self.known(conversation_id)
+        if known is not None and not known.is_in_crm:
+            known = replace(known, is_in_crm=True)
+            self._known[conversation_id] = write_known(known, self._lookback_ms)
 
-    def complete(self, start_ms: int, listed: Iterable[str] | None) -> None:
-        """Note that a run read every conversation it was to read, or owes it.
+    # What has to be asked for, whatever a hint says of it
+
+    def is_owed(self, conversation_id: str) -> bool:
+        """Tell whether a conversation failed and was not read since."""
+        return conversation_id in self._state.get(OWED, ())
+
+    def owe(self, conversation_id: str, started_ms: int) -> None:
+        """Note that a conversation could not be read. What is known of it stays.
 
         Args:
-            start_ms: When the run started, in milliseconds since 1970.
-            listed: The conversations that the sources named. The others of the state
-                were not read since, and are owed too. None when a source names only
-                those that changed.
+            conversation_id: Kommo's id of it.
+            started_ms: When the run began, in milliseconds since 1970.
         """
-        if listed is not None:
-            for conversation_id in self._read_until.keys() - set(listed):
-                self.owe(conversation_id)
-        self._state[READ_SINCE] = start_ms
-        if not self._state.get(OWED, True):
-            del self._state[OWED]
+        self._state.setdefault(OWED, {}).setdefault(conversation_id, started_ms)
+
+    def pending(self, now_ms: int) -> Iterator[str]:
+        """Go through the conversations that are owed, or due for a visit."""
+        yield from list(self._state.get(OWED, ()))
+        for conversation_id, written in list(self._known.items()):
+            # A quiet one has no times in seconds, and none is due.
+            if "s" in written:
+                known = read_known(written)
+                if known is not None and known.is_due(now_ms, self._lookback_ms):
+                    yield conversation_id
+
+    # Changes of what the state is for
 
     def take_shard(self, shard: Shard) -> str | None:
         """Make the state that of one shard.
@@ -172,19 +150,27 @@ class Bookmarks:
         before = self.search_mark.take_shard(shard)
         if shard == before:
             return None
-        others = [id_ for id_ in self._read_until if not shard.holds(id_)]
+        others = [id_ for id_ in self._known if not shard.holds(id_)]
         for conversation_id in others:
-            del self._read_until[conversation_id]
+            del self._known[conversation_id]
         owed = self._state.get(OWED, {})
         for conversation_id in [id_ for id_ in owed if not shard.holds(id_)]:
             del owed[conversation_id]
-        if not self._read_until and not others:
+        if not self._known and not others:
             return None
         rest = ""
         if not shard.is_within(before):
             rest = "; conversations of this shard that it does not know are read whole"
         return (
             f"The state is of shard {before} and the run is of shard {shard}: "
-            f"{len(self._read_until)} bookmark(s) are kept and {len(others)} of other "
+            f"{len(self._known)} bookmark(s) are kept and {len(others)} of other "
             f"shards left out{rest}"
         )
+
+    def _forget_digests(self) -> None:
+        for conversation_id, written in self._known.items():
+            known = read_known(written) if "=" in written else None
+            if known is not None:
+                self._known[conversation_id] = write_known(
+                    replace(known, digest=None), self._lookback_ms
+                )

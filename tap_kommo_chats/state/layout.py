@@ -3,18 +3,18 @@
 Each stream has a part of its own:
 
     {"chat_history": {"version": 1,
-                      "conversations": {"<conversation id>": <milliseconds>, ...},
-                      "read_since": <milliseconds>,
+                      "conversations": {"<conversation id>": "<what is known>", ...},
+                      "made_of": "<digest>",
                       "owed": {"<conversation id>": <milliseconds>, ...},
                       "searched_until": {"<origin>": <milliseconds>, ...},
                       "shard": "<number>/<of>"},
      "talks": {"version": 1, "searched_until": {...}, "shard": ...},
      "conversations": the same}
 
-`bookmarks` says what the parts of the messages mean, `search_mark` what those of each
-stream that lives off the search of the CRM do. `shard` is there when only one part of
-the conversations is read. All of it are objects of numbers, so that Meltano can merge
-two states.
+`bookmarks` and `known` say what the parts of the messages mean, `search_mark` what those
+of each stream that lives off the search of the CRM do. `shard` is there when only one
+part of the conversations is read. There is no list in it, so that Meltano can merge two
+states.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import StateError
 from tap_kommo_chats.sharding import Shard
+from tap_kommo_chats.state.known import read_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,13 +39,13 @@ THIS_VERSION = 1
 from then on raises it, and older states are taken over."""
 
 CONVERSATIONS = "conversations"
-READ_SINCE = "read_since"
+MADE_OF = "made_of"
 OWED = "owed"
 SEARCHED_UNTIL = "searched_until"
 SHARD = "shard"
 
 _OF_ALL = (VERSION, SEARCHED_UNTIL, SHARD)
-_OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, READ_SINCE, OWED)
+_OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED)
 
 
 def check_state(state: object) -> None:
@@ -85,9 +86,10 @@ def check_part(stream: str, part: object, names: Iterable[str] = _OF_MESSAGES) -
     if unknown := sorted(set(part) - set(names)):
         problem = (
             f"the bookmarks of {stream} have {unknown[0]!r}, which this tap does not "
-            "write there (it keeps one time per conversation)"
+            "write there (it keeps one text per conversation)"
         )
         raise StateError(problem)
+    _check_known(part)
     _check_times(part)
     try:
         Shard.parse(part.get(SHARD, "1/1"))
@@ -110,7 +112,7 @@ def _check_version(part: Mapping[str, object]) -> None:
 
 
 def _check_times(part: Mapping[str, object]) -> None:
-    for name in (CONVERSATIONS, OWED, SEARCHED_UNTIL):
+    for name in (OWED, SEARCHED_UNTIL):
         times = part.get(name, {})
         if not isinstance(times, dict):
             problem = f"{name!r} is not an object"
@@ -119,9 +121,19 @@ def _check_times(part: Mapping[str, object]) -> None:
             if not _is_time(time_ms):
                 problem = f"{name!r} has for {key!r} no time in milliseconds"
                 raise StateError(problem)
-    needs_start = part.get(CONVERSATIONS) or READ_SINCE in part
-    if needs_start and not _is_time(part.get(READ_SINCE)):
-        problem = f"{READ_SINCE!r} is missing or not a time in milliseconds"
+
+
+def _check_known(part: Mapping[str, object]) -> None:
+    known = part.get(CONVERSATIONS, {})
+    if not isinstance(known, dict):
+        problem = f"{CONVERSATIONS!r} is not an object"
+        raise StateError(problem)
+    for key, written in known.items():
+        if not isinstance(written, str) or read_known(written) is None:
+            problem = f"{CONVERSATIONS!r} has for {key!r} what this tap does not write"
+            raise StateError(problem)
+    if not isinstance(part.get(MADE_OF, ""), str):
+        problem = f"{MADE_OF!r} is not text"
         raise StateError(problem)
 
 

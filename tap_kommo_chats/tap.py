@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import (
@@ -23,16 +25,23 @@ from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 from tap_kommo_chats.streams.conversations import ConversationsStream
+from tap_kommo_chats.streams.runs import RunsStream
 from tap_kommo_chats.streams.talks import TalksStream
 from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
 
     from tap_kommo_chats.settings.values import Settings
+
+_DECIDING = (
+    *("stream_maps", "stream_map_config", "faker_config"),
+    *("flattening_enabled", "flattening_max_depth", "flattening_max_key_length"),
+)
+"""Settings that decide how records are written."""
 
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""
@@ -72,8 +81,20 @@ class TapKommoChats(Tap):
         state = TapState(
             lambda name: self.streams[name].stream_state,
             [stream.name for stream in self.streams.values() if stream.selected],
+            self.settings.lookback_ms,
+            self._made_of(),
         )
         return Run(self.settings, state, self.initialized_at, self, self.stop)
+
+    def _made_of(self) -> str:
+        """Tell what decides how messages are written, in a few letters."""
+        stream = self.streams[ChatHistoryStream.name]
+        deselected = [path for path, is_in in stream.mask.items() if not is_in]
+        deciding = {
+            name: self.config.get(name) for name in (*_DECIDING, "lookback_days")
+        }
+        made_of = msgspec.json.encode([sorted(map(str, deselected)), deciding])
+        return hashlib.blake2b(made_of, digest_size=6).hexdigest()
 
     @cached_property
     def stop(self) -> Stop:
@@ -81,15 +102,24 @@ class TapKommoChats(Tap):
         return Stop()
 
     def discover_streams(self) -> Sequence[Stream]:
-        """Make the tap's streams, the talks where there is a CRM.
-
-        They are written in the order of their names, so that what is told of the
-        conversations comes after the reading of their messages.
-        """
-        kinds = [ChatHistoryStream, ConversationsStream]
+        """Make the tap's streams, the talks where there is a CRM."""
+        kinds: list[Callable[[Tap, Callable[[], Run]], Stream]]
+        kinds = [ChatHistoryStream, ConversationsStream, RunsStream]
         if self.config.get("crm_url"):
             kinds.append(TalksStream)
         return [kind(self, lambda: self.run) for kind in kinds]
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The streams in the order in which they are written: that of their names.
+
+        So what is told of the conversations comes after the reading of their messages.
+        The run itself comes at its end.
+        """
+        found = super().streams
+        if RunsStream.name in found:
+            found[RunsStream.name] = found.pop(RunsStream.name)
+        return found
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state that this tap wrote.

@@ -38,6 +38,6 @@ def extra(giver: str = "the CRM") -> th.Property[Any]:
     """Make the column that takes what has no other."""
     return anything(
         "extra",
-        f"What {giver} gave and no other column takes, under its dotted path. Null when "
-        "there is none.",
+        f"What {giver} gave and no other column takes, under its dotted path. Null "
+        "when there is none.",
     )

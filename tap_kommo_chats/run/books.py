@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
 from tap_kommo_chats.records.conversations import Outcome
+from tap_kommo_chats.run.window import known_after
+from tap_kommo_chats.state.ledger import Noted
 
 if TYPE_CHECKING:
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.records.messages import Row
     from tap_kommo_chats.run.plan import ReadJob
+    from tap_kommo_chats.run.window import Reading
     from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.ledger import Ledger
 
@@ -124,15 +127,13 @@ class Books:
         """Book that a conversation is not asked for, unless that is booked already."""
         if entry.outcome is None:
             self.tally.unchanged += 1
-            newest_ms = self._bookmarks.read_until_ms(entry.conversation_id) or None
-            self._ledger.note(
-                entry.conversation_id, Outcome.UNCHANGED, newest_ms=newest_ms
-            )
+            noted = Noted(Outcome.UNCHANGED, is_told=False)
+            self._ledger.note(entry.conversation_id, noted)
 
     def asked(self, entry: Entry) -> None:
         """Book that a conversation is asked for, be it after all."""
         self.tally.unchanged -= entry.outcome is Outcome.UNCHANGED
-        self._ledger.note(entry.conversation_id, Outcome.ASKED)
+        self._ledger.note(entry.conversation_id, Noted(Outcome.ASKED))
 
     def takes(self, row: Row, job: ReadJob) -> bool:
         """Book a row of a conversation, and tell whether it is to be written."""
@@ -145,32 +146,29 @@ class Books:
                 row.flaw,
             )
             return False
-        is_wanted = job.wants(row.sent_ms)
-        # Before it is written, because a run that stops does not come back from there.
-        self.tally.messages += is_wanted
-        return is_wanted
+        return job.wants(row.sent_ms)
 
-    def read(
-        self, conversation_id: str, newest_ms: int | None, *, is_empty: bool
-    ) -> None:
-        """Book that a conversation was read and all its records were written.
-
-        Args:
-            conversation_id: Kommo's id of it.
-            newest_ms: The time of its newest message, in milliseconds since 1970; None
-                when none has a time.
-            is_empty: Whether it has no message.
-        """
-        self._bookmarks.advance(conversation_id, newest_ms or 0, self._started_ms)
+    def read(self, job: ReadJob, reading: Reading) -> None:
+        """Book that a conversation was read and all its records were written."""
+        end, window = reading.end, reading.window
+        id_, before = job.conversation_id, job.known
+        newest_ms = self._bookmarks.newest_ms(id_, end.newest_ms or 0, self._started_ms)
+        known = known_after(job, newest_ms, self._started_ms, window)
+        was_owed = self._bookmarks.is_owed(id_)
+        self._bookmarks.keep(id_, known)
         self.tally.unreachable = 0
-        self.tally.read += not is_empty
-        self.tally.empty += is_empty
-        self._ledger.note(
-            conversation_id,
-            Outcome.EMPTY if is_empty else Outcome.READ,
-            newest_ms=newest_ms,
+        self.tally.read += not end.is_empty
+        self.tally.empty += end.is_empty
+        noted = Noted(
+            Outcome.EMPTY if end.is_empty else Outcome.READ,
+            newest_ms=end.newest_ms,
             read_ms=time.time_ns() // 1_000_000,
+            is_told=before is None
+            or was_owed
+            or window.written > 0
+            or known.acted_ms != before.acted_ms,
         )
+        self._ledger.note(id_, noted)
 
     def failed(self, conversation_id: str, error: Exception) -> None:
         """Book that a conversation could not be read.
@@ -190,13 +188,14 @@ class Books:
         tally.unreachable = (
             tally.unreachable + 1 if isinstance(error, UnreachableError) else 0
         )
-        self._bookmarks.owe(conversation_id)
-        self._ledger.note(
-            conversation_id,
+        self._bookmarks.owe(conversation_id, self._started_ms)
+        known = self._bookmarks.known(conversation_id)
+        noted = Noted(
             Outcome.FAILED,
-            newest_ms=self._bookmarks.read_until_ms(conversation_id) or None,
+            newest_ms=(known.newest_ms or None) if known else None,
             error=str(error),
         )
+        self._ledger.note(conversation_id, noted)
         nothing_read = tally.read + tally.empty == 0
         if tally.unreachable >= _UNREACHABLE_AT_MOST or (
             nothing_read and tally.failed_anew >= _FAILED_AT_MOST

@@ -12,6 +12,7 @@ from tap_kommo_chats.run.search import plan_search
 from tap_kommo_chats.sources.crm import CrmSource
 from tap_kommo_chats.sources.file import FileSource
 from tap_kommo_chats.sources.sql import SQLSource
+from tap_kommo_chats.state.known import margin_ms
 from tap_kommo_chats.state.layout import MESSAGES
 
 if TYPE_CHECKING:
@@ -70,12 +71,12 @@ class Finder:
         self._interruptible = interruptible
 
     def find(
-        self, owed_ids: Iterable[str], started_ms: int, *, from_beginning: bool
+        self, pending: Iterable[str], started_ms: int, *, from_beginning: bool
     ) -> Iterator[Entry]:
         """Go through all sources; see the function of that name.
 
         Args:
-            owed_ids: Conversations that earlier runs could not read.
+            pending: Conversations that are to be read whatever the sources know.
             started_ms: When the run began, in milliseconds since 1970.
             from_beginning: Whether the CRM is searched as if it never was.
         """
@@ -84,7 +85,7 @@ class Finder:
         yield from find(
             settings.shard,
             self._ledger,
-            lists(settings, owed_ids, self._report),
+            lists(settings, pending, self._report),
             self._crm_source(started_ms, from_beginning=from_beginning),
             interruptible=self._interruptible,
         )
@@ -111,7 +112,7 @@ class Finder:
             until_ms[MESSAGES] = None
         search = plan_search(
             until_ms,
-            margin_ms=self._settings.hint_margin_ms,
+            margin_ms=margin_ms(self._settings.lookback_ms),
             start_ms=self._settings.start_ms,
             started_ms=started_ms,
         )
@@ -125,13 +126,14 @@ class Finder:
         )
 
 
-def lists(settings: Settings, owed_ids: Iterable[str], report: Report) -> list[Source]:
+def lists(settings: Settings, pending: Iterable[str], report: Report) -> list[Source]:
     """Make the sources that are lists.
 
     Args:
         settings: Say which there are.
-        owed_ids: Conversations that earlier runs could not read. They are a list of
-            their own beside the CRM, which does not name them again.
+        pending: Conversations that earlier runs could not read, or that are due for a
+            visit. They are a list of their own beside the CRM, which does not name them
+            again.
         report: Is told of each entry that is not as it should be.
     """
     found: list[Source] = [
@@ -142,7 +144,7 @@ def lists(settings: Settings, owed_ids: Iterable[str], report: Report) -> list[S
     if settings.sql is not None:
         found.append(SQLSource(settings.sql.url, settings.sql.query, report))
     if settings.crm is not None:
-        found.append([Conversation(id_, STATE) for id_ in owed_ids])
+        found.append([Conversation(id_, STATE) for id_ in pending])
     return found
 
 

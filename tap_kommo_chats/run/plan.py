@@ -1,13 +1,18 @@
-"""Which of the conversations that there are have to be read, and from when on."""
+"""Which of the conversations that there are have to be read, and from when on. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tap_kommo_chats.records.conversations import STATE
+from tap_kommo_chats.state.known import margin_ms
+from tap_kommo_chats.times import DAY_MS
+
 if TYPE_CHECKING:
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.state.bookmarks import Bookmarks
+    from tap_kommo_chats.state.known import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +23,15 @@ class ReadJob:
         conversation_id: Kommo's id of it.
         since_ms: Messages sent before this are not wanted, in milliseconds since
             1970; None for all.
+        known: What is known of it; None when it is read as if it never was.
+        activity_ms: When something last happened in it, the latest time that a source
+            gave, in milliseconds since 1970; None when none did.
     """
 
     conversation_id: str
     since_ms: int | None
+    known: Known | None = None
+    activity_ms: int | None = None
 
     def wants(self, sent_ms: int | None) -> bool:
         """Tell whether a message is wanted that was sent at some time."""
@@ -36,42 +46,56 @@ class ReadJob:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run reads. All times are in milliseconds.
+    """What a run reads. All times are in milliseconds, those of moments since 1970.
 
     Attributes:
-        start_ms: Messages sent before it are not wanted, since 1970; None for all.
-        lookback_ms: How long before the last complete run messages are read again.
-        hint_margin_ms: How long a source may be late to tell that something happened.
-        hints_since_ms: What happened before, less that margin, was read; since 1970.
+        started_ms: When the run began.
+        start_ms: Messages sent before it are not wanted; None for all.
+        lookback_ms: How long before a reading a message may have been sent and still
+            be late or edited.
+        has_crm: Whether a CRM is searched.
         from_beginning: Whether all is read as if nothing ever was.
     """
 
+    started_ms: int
     start_ms: int | None
     lookback_ms: int
-    hint_margin_ms: int
-    hints_since_ms: int
+    has_crm: bool
     from_beginning: bool
 
     def job_for(self, entry: Entry, bookmarks: Bookmarks) -> ReadJob | None:
-        """Say what to read of a conversation; None when nothing happened in it."""
-        id_ = entry.conversation_id
-        if self.from_beginning:
-            return ReadJob(id_, self.start_ms)
-        if self._has_nothing_new(entry, bookmarks):
+        """Say what to read of a conversation; None when that is nothing."""
+        id_, activity_ms = entry.conversation_id, entry.last_activity_ms
+        known = None if self.from_beginning else bookmarks.known(id_)
+        if not (bookmarks.is_owed(id_) or self._is_wanted(entry, known)):
             return None
-        cutoff_ms = bookmarks.cutoff_ms(id_, self.lookback_ms)
-        if cutoff_ms is None:
-            return ReadJob(id_, self.start_ms)
-        return ReadJob(id_, max(cutoff_ms + 1, self.start_ms or 0))
+        if known is None:
+            return ReadJob(id_, self.start_ms, None, activity_ms)
+        since_ms = max(known.cutoff_ms(self.lookback_ms) + 1, self.start_ms or 0)
+        return ReadJob(id_, since_ms, known, activity_ms)
 
-    def _has_nothing_new(self, entry: Entry, bookmarks: Bookmarks) -> bool:
+    def _is_wanted(self, entry: Entry, known: Known | None) -> bool:
         activity_ms = entry.last_activity_ms
-        if activity_ms is None or bookmarks.is_owed(entry.conversation_id):
-            return False
-        activity_ms += self.hint_margin_ms
-        if activity_ms < (self.start_ms or 0):
+        # A time that is still to come tells nothing, but for the end of a day.
+        if activity_ms is None or activity_ms > self.started_ms + DAY_MS:
+            return (
+                known is None
+                or not self._is_watched(entry, known)
+                or known.is_due(self.started_ms, self.lookback_ms)
+            )
+        if activity_ms + margin_ms(self.lookback_ms) < (self.start_ms or 0):
             # Nothing of it is wanted.
-            return True
-        return activity_ms < self.hints_since_ms and bookmarks.is_covered(
-            entry.conversation_id
+            return False
+        return (
+            known is None
+            or known.has_news(activity_ms, self.lookback_ms)
+            or known.is_due(self.started_ms, self.lookback_ms)
         )
+
+    def _is_watched(self, entry: Entry, known: Known) -> bool:
+        """Tell whether a source would tell if something happened in a conversation.
+
+        The CRM does of those that it has shown before. Those that only the state names
+        are there for a visit.
+        """
+        return entry.sources == (STATE,) or (self.has_crm and known.is_in_crm)

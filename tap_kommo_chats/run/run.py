@@ -6,6 +6,7 @@ The tap makes it and gives it to the streams, which make records of what it yiel
 from __future__ import annotations
 
 import logging
+import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,23 +20,26 @@ from tap_kommo_chats.kommo.chats import ChatsApi
 from tap_kommo_chats.kommo.host import Host
 from tap_kommo_chats.kommo.limiter import RequestLimiter
 from tap_kommo_chats.records.conversations import CRM, Outcome
+from tap_kommo_chats.records.runs import RunSummary
 from tap_kommo_chats.run.books import Books, bad_entries
 from tap_kommo_chats.run.find import Finder
 from tap_kommo_chats.run.plan import Plan, ReadJob
 from tap_kommo_chats.run.progress import Progress, Snapshot
-from tap_kommo_chats.run.threads import End, Failure, Idle, Part, read_all
+from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
+from tap_kommo_chats.run.window import Reading, Window
 from tap_kommo_chats.state.checkpoint import Checkpoint
 from tap_kommo_chats.state.layout import CONVERSATIONS_STREAM, MESSAGES, TALKS
 from tap_kommo_chats.state.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tap_kommo_chats.kommo.pagination import HistoryPage
     from tap_kommo_chats.records.conversations import Entry
-    from tap_kommo_chats.records.messages import Row
+    from tap_kommo_chats.records.messages import Record, Row
     from tap_kommo_chats.records.talks import Talk
     from tap_kommo_chats.run.stop import Output, Stop
+    from tap_kommo_chats.run.threads import Event
     from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.tap_state import TapState
@@ -43,8 +47,8 @@ if TYPE_CHECKING:
 _PACKAGE = "tap-kommo-chats"
 logger = logging.getLogger("tap-kommo-chats.chat_history")
 
-Message: TypeAlias = "tuple[str, Row]"
-"""A conversation's id, and a row of it that can become a record."""
+MakeRecord: TypeAlias = "Callable[[str, Row], Record]"
+"""Makes a record, as it is written, of a conversation's id and a row of it."""
 
 
 class Run:
@@ -88,14 +92,21 @@ class Run:
         )
         if note := state.take_shard(settings.shard):
             logger.warning(note)
+        if settings.crm and state.bookmarks.search_mark.has_others(
+            settings.crm.origins
+        ):
+            state.bookmarks.forget_crm()
 
-    def messages(self, *, from_beginning: bool) -> Iterator[Message]:
+    def messages(
+        self, make_record: MakeRecord, *, from_beginning: bool
+    ) -> Iterator[Record]:
         """Read every conversation in which something may have happened.
 
         A conversation's bookmark moves when the message after its last one is asked
         for, because the last one has been written by then.
 
         Args:
+            make_record: Makes a record of a row.
             from_beginning: Whether all is read as if nothing ever was.
 
         Raises:
@@ -105,7 +116,7 @@ class Run:
         self._progress = progress = Progress(logger, self._snapshot)
         jobs = self._jobs(self._plan(from_beginning=from_beginning))
         events = read_all(jobs, self._read, self.settings.max_concurrency)
-        ends: dict[str, HistoryPage] = {}
+        readings: dict[str, Reading] = {}
         try:
             for event in events:
                 self._stop_if_asked()
@@ -113,20 +124,15 @@ class Run:
                 if isinstance(event, Idle):
                     self._output.flush()
                     continue
-                id_ = event.job.conversation_id
-                if isinstance(event, Part):
-                    ends[id_] = event.content
-                    for row in event.content.rows:
-                        if self._books.takes(row, event.job):
-                            yield id_, row
-                            self._stop_if_asked()
-                elif isinstance(event, End):
-                    end = ends.pop(id_)
-                    self._books.read(id_, end.newest_ms, is_empty=end.is_empty)
+                for record in self._take(event, readings, make_record):
+                    # Before, because a run that stops does not come back from there.
+                    self._books.tally.messages += 1
+                    yield record
+                    self._stop_if_asked()
+                if isinstance(event, End):
+                    id_ = event.job.conversation_id
+                    self._books.read(event.job, readings.pop(id_))
                     self._checkpoint.write_if_due(self._bookmarks.size_bytes)
-                elif isinstance(event, Failure):
-                    ends.pop(id_, None)
-                    self._note_failure(id_, event.error)
             self._complete()
         except StopRequestedError:
             self._stop_if_asked()
@@ -150,7 +156,7 @@ class Run:
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
         self._find_all()
-        for entry in self._ledger.entries():
+        for entry in self._ledger.entries(only_told=True):
             self._stop_if_asked()
             if self._tells_something(entry):
                 yield entry, list(self._ledger.talks_of(entry.conversation_id))
@@ -176,11 +182,28 @@ class Run:
         Raises:
             IncompleteRunError: If something was not.
         """
-        problems = self._books.tally.problems()
-        problems += bad_entries(self._finder.bad_entries)
-        if problems:
+        if problems := self._problems():
             msg = f"Not everything was delivered: {'; '.join(problems)}"
             raise IncompleteRunError(msg)
+
+    def summary(self) -> RunSummary:
+        """Sum the run up, once all else was written."""
+        tally, crm = self._books.tally, self._crm_host
+        return RunSummary(
+            scope_id=self.settings.scope_id,
+            shard=str(self.settings.shard),
+            version=version(_PACKAGE),
+            started_ms=self.started_ms,
+            ended_ms=time.time_ns() // 1_000_000,
+            is_complete=not self._problems(),
+            counts={
+                **tally.numbers(),
+                "messages": tally.messages,
+                "requests": self._chats_host.requests_made,
+                "crm_requests": None if crm is None else crm.requests_made,
+            },
+            searched_until_ms=None if crm is None else self.started_ms,
+        )
 
     @property
     def requests_made(self) -> int:
@@ -198,6 +221,9 @@ class Run:
             self._tick if setting == "crm_url" else lambda: None,
         )
 
+    def _problems(self) -> list[str]:
+        return [*self._books.tally.problems(), *bad_entries(self._finder.bad_entries)]
+
     def _plan(self, *, from_beginning: bool) -> Plan:
         settings, bookmarks = self.settings, self._bookmarks
         if bookmarks.is_empty:
@@ -205,18 +231,18 @@ class Run:
                 "There is no state: every conversation is read from its beginning"
             )
         return Plan(
+            started_ms=self.started_ms,
             start_ms=settings.start_ms,
             lookback_ms=settings.lookback_ms,
-            hint_margin_ms=settings.hint_margin_ms,
-            hints_since_ms=bookmarks.hints_since_ms(
-                settings.crm.origins if settings.crm else ()
-            ),
+            has_crm=settings.crm is not None,
             from_beginning=from_beginning,
         )
 
     def _find(self, *, from_beginning: bool) -> Iterator[Entry]:
         return self._finder.find(
-            self._bookmarks.owed_ids, self.started_ms, from_beginning=from_beginning
+            self._bookmarks.pending(self.started_ms),
+            self.started_ms,
+            from_beginning=from_beginning,
         )
 
     def _find_all(self) -> None:
@@ -245,17 +271,40 @@ class Run:
                 self._books.asked(entry)
                 yield job
 
+    def _take(
+        self,
+        event: Event[ReadJob, HistoryPage],
+        readings: dict[str, Reading],
+        make_record: MakeRecord,
+    ) -> Iterator[Record]:
+        """Take in what came of a conversation, and yield what is to be written."""
+        job = event.job
+        if isinstance(event, Failure):
+            readings.pop(job.conversation_id, None)
+            # What stopped the run is on its way.
+            if not isinstance(event.error, LimiterStoppedError):
+                self._books.failed(job.conversation_id, event.error)
+        elif isinstance(event, End):
+            yield from readings[job.conversation_id].window.end()
+        else:
+            window = Window(job.known, self.started_ms, self.settings.lookback_ms)
+            reading = readings.setdefault(
+                job.conversation_id, Reading(window, event.content)
+            )
+            reading.end = event.content
+            for row in event.content.rows:
+                if self._books.takes(row, job):
+                    record = make_record(job.conversation_id, row)
+                    yield from reading.window.take(record, row.sent_ms or 0)
+
     def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
         return self._chats.history(job.conversation_id, job.since_ms)
 
-    def _note_failure(self, conversation_id: str, error: Exception) -> None:
-        # What stopped the run is on its way.
-        if not isinstance(error, LimiterStoppedError):
-            self._books.failed(conversation_id, error)
-
     def _complete(self) -> None:
-        listed = None if self.settings.crm else self._ledger.conversation_ids()
-        self._bookmarks.complete(self.started_ms, listed)
+        if self.settings.crm is not None:
+            for entry in self._ledger.entries():
+                if CRM in entry.sources:
+                    self._bookmarks.note_in_crm(entry.conversation_id)
         self._finder.move_mark(MESSAGES, self.started_ms)
 
     def _tells_something(self, entry: Entry) -> bool:

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from tap_kommo_chats.state.known import Known
+from tap_kommo_chats.times import SECOND_MS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tap_kommo_chats.kommo.pagination import HistoryPage
     from tap_kommo_chats.records.messages import Record
-    from tap_kommo_chats.state.known import Known
+    from tap_kommo_chats.run.plan import ReadJob
 
 HELD_AT_MOST = 1000
 """Records of one conversation. A few megabytes; when there are more, they go out."""
@@ -28,7 +33,12 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 
 class Window:
-    """The records of one conversation in one reading."""
+    """The records of one conversation in one reading.
+
+    Attributes:
+        written: How many records were given out.
+        has_changed: Whether a late or edited one was among those written before.
+    """
 
     def __init__(self, known: Known | None, read_ms: int, lookback_ms: int) -> None:
         """Begin with none.
@@ -45,6 +55,8 @@ class Window:
             self._begin_ms = min(self._begin_ms, known.cutoff_ms(lookback_ms))
         self._lookback_ms = lookback_ms
         self._read_ms = read_ms
+        self.written = 0
+        self.has_changed = False
         self._marks: dict[str, tuple[int, int]] = {}
         self._held: dict[str, Record] | None = (
             None if known is None or known.digest is None else {}
@@ -57,6 +69,11 @@ class Window:
             record: As it would be written.
             sent_ms: When its message was sent, in milliseconds since 1970.
         """
+        for each in self._take(record, sent_ms):
+            self.written += 1
+            yield each
+
+    def _take(self, record: Record, sent_ms: int) -> Iterator[Record]:
         message_id = record["message_id"]
         if sent_ms > self._begin_ms:
             self._marks[message_id] = sent_ms, _mark(record)
@@ -79,7 +96,10 @@ class Window:
             return
         begin_ms = known.cutoff_ms(self._lookback_ms)
         if self._digest(begin_ms, known.newest_ms) != known.digest:
-            yield from self._let_go()
+            self.has_changed = True
+            for each in self._let_go():
+                self.written += 1
+                yield each
 
     def digest(self, newest_ms: int) -> str | None:
         """Tell what the next reading compares with.
@@ -102,6 +122,55 @@ class Window:
         # A sum, because the order in which a server gives rows may change.
         total = (sum(marks) + len(marks)) % _MODULUS
         return b64encode(total.to_bytes(_DIGEST_BYTES, "big"))[:-1].decode()
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of a conversation that goes on.
+
+    Attributes:
+        window: What of it is written.
+        end: Its last page so far.
+    """
+
+    window: Window
+    end: HistoryPage
+
+
+def known_after(job: ReadJob, newest_ms: int, started_ms: int, window: Window) -> Known:
+    """Say what is known of a conversation once it was read.
+
+    Args:
+        job: What was to be read of it.
+        newest_ms: The bookmark of the conversation now.
+        started_ms: When the run began, in milliseconds since 1970.
+        window: What was written of it.
+    """
+    before = job.known
+    read_ms = started_ms // SECOND_MS * SECOND_MS
+    acted_ms = None if job.activity_ms is None else _whole_seconds(job.activity_ms)
+    active_ms = min(read_ms, _whole_seconds(max(newest_ms, job.activity_ms or 0)))
+    if before is not None:
+        acted_ms = max(filter(None, (acted_ms, before.acted_ms)), default=None)
+        if window.has_changed:
+            # Nobody knows when.
+            active_ms = read_ms
+        elif window.written == 0 and acted_ms == before.acted_ms:
+            active_ms = before.active_ms
+        active_ms = max(active_ms, before.active_ms)
+    return Known(
+        newest_ms,
+        read_ms,
+        active_ms,
+        acted_ms,
+        before is not None and before.is_in_crm,
+        window.digest(newest_ms),
+    )
+
+
+def _whole_seconds(milliseconds: int) -> int:
+    """Round up, so that a time is never later than what was acted on."""
+    return -(-milliseconds // SECOND_MS) * SECOND_MS
 
 
 def _mark(record: Record) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tap_kommo_chats.times import HOUR_MS
-
 if TYPE_CHECKING:
     from tap_kommo_chats.sharding import Shard
 
@@ -55,8 +53,8 @@ class Settings:
         start_ms: Messages sent before it are not wanted, in milliseconds since 1970;
             None for all.
         request_timeout: Seconds to wait for the server to connect or send something.
-        lookback_ms: How long before the last complete run messages are read again, in
-            milliseconds.
+        lookback_ms: How long before the last reading of a conversation a message may
+            have been sent and still be late or edited, in milliseconds.
         max_concurrency: How many conversations are read at once.
         requests_per_second: How many requests of this run may reach one of Kommo's
             hosts in any second; 0 for no limit.
@@ -77,12 +75,3 @@ class Settings:
     max_concurrency: int
     requests_per_second: int
     notes: tuple[str, ...]
-
-    @property
-    def hint_margin_ms(self) -> int:
-        """How long a source may be late to tell that something happened.
-
-        The look-back, but an hour at least: the clocks of a source and of Kommo
-        differ, and Kommo's events show up late.
-        """
-        return max(self.lookback_ms, HOUR_MS)

@@ -110,6 +110,15 @@ class Bookmarks:
             known = replace(known, is_in_crm=True)
             self._known[conversation_id] = write_known(known, self._lookback_ms)
 
+    def forget_crm(self) -> None:
+        """Note that the CRM may not show any more what it has shown."""
+        for conversation_id, written in self._known.items():
+            known = read_known(written) if " c" in written else None
+            if known is not None:
+                self._known[conversation_id] = write_known(
+                    replace(known, is_in_crm=False), self._lookback_ms
+                )
+
     # What has to be asked for, whatever a hint says of it
 
     def is_owed(self, conversation_id: str) -> bool:

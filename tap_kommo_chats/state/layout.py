@@ -11,10 +11,10 @@ Each stream has a part of its own:
      "talks": {"version": 1, "searched_until": {...}, "shard": ...},
      "conversations": the same}
 
-`bookmarks` and `known` say what the parts of the messages mean, `search_mark` what those
-of each stream that lives off the search of the CRM do. `shard` is there when only one
-part of the conversations is read. There is no list in it, so that Meltano can merge two
-states.
+`bookmarks` and `known` say what the parts of the messages mean, `search_mark` what
+those of each stream that lives off the search of the CRM do. `shard` is there when only
+one part of the conversations is read. There is no list in it, so that Meltano can merge
+two states.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MESSAGES = "chat_history"
 CONVERSATIONS_STREAM = "conversations"
 TALKS = "talks"
+RUNS = "runs"
 """The streams with a part of the state. All but the messages keep a mark only."""
 
 VERSION = "version"
@@ -63,7 +64,12 @@ def check_state(state: object) -> None:
     if not isinstance(bookmarks, dict):
         problem = 'it is not an object with "bookmarks"'
         raise StateError(problem)
-    names = {MESSAGES: _OF_MESSAGES, CONVERSATIONS_STREAM: _OF_ALL, TALKS: _OF_ALL}
+    names = {
+        MESSAGES: _OF_MESSAGES,
+        CONVERSATIONS_STREAM: _OF_ALL,
+        TALKS: _OF_ALL,
+        RUNS: (),
+    }
     for stream, part in bookmarks.items():
         if stream not in names:
             problem = f"it has bookmarks of {stream!r}, which is no stream of this tap"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import weakref
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -38,7 +38,8 @@ CREATE TABLE outcomes (
     outcome TEXT NOT NULL,
     newest_ms INTEGER,
     read_ms INTEGER,
-    error TEXT
+    error TEXT,
+    is_told INTEGER
 );
 CREATE TABLE talks (
     talk_id INTEGER PRIMARY KEY,
@@ -62,9 +63,21 @@ SELECT
     json_extract(value, '$[1]'),
     json_extract(value, '$[2]'),
     json_extract(value, '$[3]'),
-    json_extract(value, '$[4]')
+    json_extract(value, '$[4]'),
+    json_extract(value, '$[5]')
 FROM json_each(?)
 """
+_COLUMNS = """
+SELECT
+    number, conversation_id, sources, last_activity_ms,
+    outcome, newest_ms, read_ms, error
+FROM conversations LEFT JOIN outcomes USING (conversation_id)
+"""
+_ENTRIES = f"{_COLUMNS} WHERE number > ? ORDER BY number LIMIT ?"
+_TOLD_ENTRIES = (
+    f"{_COLUMNS} WHERE number > ? AND (outcome IS NULL OR is_told)"
+    " ORDER BY number LIMIT ?"
+)
 _NOTE_SIGHTINGS = """
 INSERT INTO sightings
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')
@@ -80,6 +93,24 @@ ORDER BY talk_id
 """
 
 
+class Noted(NamedTuple):
+    """What became of a conversation; `Entry` says what the values mean.
+
+    Attributes:
+        outcome: See there, as for the next ones.
+        newest_ms: See there.
+        read_ms: See there.
+        error: See there.
+        is_told: Whether there is something in it that no earlier run has told.
+    """
+
+    outcome: Outcome
+    newest_ms: int | None = None
+    read_ms: int | None = None
+    error: str | None = None
+    is_told: bool = True
+
+
 class Ledger:
     """The ledger of one run. One thread writes and reads it."""
 
@@ -93,7 +124,7 @@ class Ledger:
         # Python complains of one that nobody closes. Its garbage may be collected in
         # any thread.
         weakref.finalize(self, self._database.close)
-        self._noted: dict[str, tuple[Outcome, int | None, int | None, str | None]] = {}
+        self._noted: dict[str, Noted] = {}
         self._database.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_TABLES}"
         )
@@ -148,17 +179,9 @@ class Ledger:
         )
         return entry
 
-    def note(
-        self,
-        conversation_id: str,
-        outcome: Outcome,
-        *,
-        newest_ms: int | None = None,
-        read_ms: int | None = None,
-        error: str | None = None,
-    ) -> None:
-        """Note what became of a conversation; `Entry` says what the values mean."""
-        self._noted[conversation_id] = (outcome, newest_ms, read_ms, error)
+    def note(self, conversation_id: str, noted: Noted) -> None:
+        """Note what became of a conversation."""
+        self._noted[conversation_id] = noted
         if len(self._noted) >= _ROWS_AT_ONCE:
             self._write_noted()
 
@@ -169,31 +192,22 @@ class Ledger:
 
     def _outcome(self, conversation_id: str, written: str | None) -> Outcome | None:
         if conversation_id in self._noted:
-            return self._noted[conversation_id][0]
+            return self._noted[conversation_id].outcome
         return None if written is None else Outcome(written)
 
-    def conversation_ids(self) -> Iterator[str]:
-        """Go through the ids of all conversations that a source named."""
-        for (conversation_id,) in self._database.execute(
-            "SELECT conversation_id FROM conversations"
-        ):
-            yield conversation_id
-
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, *, only_told: bool = False) -> Iterator[Entry]:
         """Go through all conversations, in the order in which they were named.
 
         What was learned or noted in the meantime is seen.
+
+        Args:
+            only_told: Whether to leave out those of which there is nothing to tell.
         """
+        query = _TOLD_ENTRIES if only_told else _ENTRIES
         number = 0
         while True:
             self._write_noted()
-            rows = self._database.execute(
-                "SELECT number, conversation_id, sources, last_activity_ms, outcome,"
-                " newest_ms, read_ms, error FROM conversations"
-                " LEFT JOIN outcomes USING (conversation_id) WHERE number > ?"
-                " ORDER BY number LIMIT ?",
-                (number, _ROWS_AT_ONCE),
-            ).fetchall()
+            rows = self._database.execute(query, (number, _ROWS_AT_ONCE)).fetchall()
             if not rows:
                 return
             for number, id_, sources, activity, outcome, newest, read, error in rows:  # noqa: B007 (the last one is where the next rows begin)

@@ -32,6 +32,10 @@ class SearchMark:
         """Whether the CRM was ever searched for the stream, for any origin."""
         return bool(self._state.get(SEARCHED_UNTIL))
 
+    def has_others(self, origins: Iterable[str]) -> bool:
+        """Tell whether the CRM was searched for origins that are not among these."""
+        return bool(self._state.get(SEARCHED_UNTIL, {}).keys() - set(origins))
+
     def until_ms(self, origins: Iterable[str]) -> int | None:
         """Tell up to when the events of some origins were gone through.
 
@@ -50,8 +54,7 @@ class SearchMark:
             start_ms: When the run started, in milliseconds since 1970.
         """
         self._state[VERSION] = THIS_VERSION
-        until = self._state.setdefault(SEARCHED_UNTIL, {})
-        until.update(dict.fromkeys(sorted(origins), start_ms))
+        self._state[SEARCHED_UNTIL] = dict.fromkeys(sorted(origins), start_ms)
 
     def take_shard(self, shard: Shard) -> Shard:
         """Make the mark that of one shard.

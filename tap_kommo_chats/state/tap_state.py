@@ -23,15 +23,21 @@ class TapState:
     """
 
     def __init__(
-        self, part_of: Callable[[str], dict[str, Any]], selected: Iterable[str]
+        self,
+        part_of: Callable[[str], dict[str, Any]],
+        selected: Iterable[str],
+        lookback_ms: int = 0,
+        made_of: str = "",
     ) -> None:
         """Take over a state that was checked.
 
         Args:
             part_of: Gives a stream's part of the state, to be changed in place.
             selected: The names of the selected streams.
+            lookback_ms: See `Bookmarks`.
+            made_of: See `Bookmarks`.
         """
-        self.bookmarks = Bookmarks(part_of(MESSAGES))
+        self.bookmarks = Bookmarks(part_of(MESSAGES), lookback_ms, made_of)
         self.marks = {stream: SearchMark(part_of(stream)) for stream in selected}
 
     def take_shard(self, shard: Shard) -> str | None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers.types import Context
 
+    from tap_kommo_chats.records.messages import Row
+
 
 class ChatHistoryStream(PlainStream):
     """The messages of every conversation, one record each."""
@@ -29,12 +31,14 @@ class ChatHistoryStream(PlainStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
         """Make a record of every message that the run reads."""
         run = self.open_run()
-        scope_id = run.settings.scope_id
+
+        def make_record(conversation_id: str, row: Row) -> Record:
+            return to_record(row, run.settings.scope_id, conversation_id)
+
         from_beginning = self.replication_method == REPLICATION_FULL_TABLE
         with metrics.http_request_counter(self.name, self.path) as requests:
             try:
-                for conversation_id, row in run.messages(from_beginning=from_beginning):
-                    yield to_record(row, scope_id, conversation_id)
+                yield from run.messages(make_record, from_beginning=from_beginning)
             finally:
                 requests.increment(run.requests_made)
 

@@ -6,8 +6,8 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
-from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.singerlib import RecordMessage
+from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
+from singer_sdk.singerlib import RecordMessage, StateMessage
 
 from tap_kommo_chats.errors import TargetGoneError
 
@@ -21,6 +21,12 @@ class BufferedWriter(MsgSpecWriter):
     A record that a crash leaves in the buffer is covered by no STATE, because a STATE
     goes out after all records before it.
     """
+
+    def serialize_message(self, message: Message) -> bytearray:
+        """Make a line of a message, without copying a state first."""
+        if isinstance(message, StateMessage):
+            return serialize_jsonl({"type": message.type, "value": message.value})
+        return super().serialize_message(message)
 
     def write_message(self, message: Message) -> None:
         """Write a message to standard output.

@@ -13,7 +13,7 @@ from singer_sdk import typing as th
 
 from tap_kommo_chats.identifiers import normal_id, segment_flaw
 from tap_kommo_chats.integers import read_id
-from tap_kommo_chats.records.fields import known_fields, sort_out
+from tap_kommo_chats.records.fields import known_fields, read_numbers, sort_out
 from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS
 
 
@@ -122,10 +122,10 @@ def read_talk(value: object) -> Talk | None:
 def to_record(talk: Talk, scope_id: str) -> dict[str, Any]:
     """Make a talk's record.
 
-    Values travel as they came, but for the id, which is a number also where the CRM
-    writes it as text.
+    Values travel as they came, but for numbers, which are numbers also where the CRM
+    writes them as text.
     """
     extra: dict[str, Any] = {}
-    fields = sort_out(talk.value, _KNOWN, extra)
+    fields = sort_out(read_numbers(talk.value, _KNOWN), _KNOWN, extra)
     fields["talk_id"] = talk.talk_id
     return {"scope_id": scope_id, **fields, "extra": extra or None}

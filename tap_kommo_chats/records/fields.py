@@ -14,6 +14,9 @@ from tap_kommo_chats.integers import INT64, integer_in
 Known: TypeAlias = "dict[str, tuple[type, ...] | Known]"
 """The fields that a schema knows: of which Python types, or with which fields."""
 
+FieldPath: TypeAlias = tuple[str, ...]
+"""The names that lead to a field, from the outside in."""
+
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -97,6 +100,25 @@ def _fits(item: object, kind: tuple[type, ...]) -> bool:
         # Warehouses hold 64 bits; a larger number would stop the load.
         return int in kind and item in INT64
     return type(item) in kind
+
+
+def join_path(path: FieldPath) -> str:
+    """Write a path as `extra` does: with dots, and a backslash before a name's own."""
+    return ".".join(map(_escaped, path))
+
+
+def split_path(text: str) -> FieldPath:
+    """Read a path that is written as in `extra`."""
+    if "\\" not in text:
+        return tuple(text.split("."))
+    names = [""]
+    letters = iter(text)
+    for letter in letters:
+        if letter == ".":
+            names.append("")
+        else:
+            names[-1] += next(letters, letter) if letter == "\\" else letter
+    return tuple(names)
 
 
 def _escaped(name: str) -> str:

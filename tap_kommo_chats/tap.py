@@ -25,6 +25,7 @@ from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 from tap_kommo_chats.streams.conversations import ConversationsStream
+from tap_kommo_chats.streams.maps import map_problems
 from tap_kommo_chats.streams.talks import TalksStream
 from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
 
@@ -162,6 +163,7 @@ class TapKommoChats(Tap):
         masks, problems = parse_masks(self._config)
         notes = path_notes(masks, shapes)
         problems += path_problems(masks, shapes)
+        problems += map_problems(self._config.get("stream_maps"), shapes)
         problems += [
             f"{error.path[0]} is not usable: {error.message}"
             for error in JSONSchemaValidator(schema).iter_errors(others)

@@ -199,6 +199,7 @@ def test_masks_that_cannot_be_are_told_before_anything_is_asked(
                 "channel_secret": None,
                 "drop_fields": ["phone", "sent_at"],
                 "hash_fields": ["sender.name"],
+                "stream_maps": {"chat_history": {"sender.phone": None}},
             }
         )
 
@@ -207,6 +208,7 @@ def test_masks_that_cannot_be_are_told_before_anything_is_asked(
         "hash_secret",
         "drop_fields",
         "drop_fields",
+        "stream_maps",
     ]
     assert not sandbox.requests
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk import typing as th
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
 
 EXTRA = "extra"
 """The column of what has no column of its own, in streams that have such."""
+
+
+def extra_column(description: str) -> th.Property[Any]:
+    """Make the column of what has no column of its own."""
+    # No list of properties: flattening would take an empty one for all there is.
+    kind = th.CustomType({"type": ["object", "null"]})
+    return th.Property(EXTRA, kind, description=description)
 
 
 class Place(Enum):

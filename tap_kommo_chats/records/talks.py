@@ -14,6 +14,7 @@ from singer_sdk import typing as th
 from tap_kommo_chats.identifiers import normal_id, segment_flaw
 from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.records.fields import known_fields, read_numbers, sort_out
+from tap_kommo_chats.records.shape import EXTRA, extra_column
 from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS
 
 
@@ -57,16 +58,13 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     _number("updated_at", "When it was last changed, in Unix seconds."),
     _number("missed_at", "When it was missed, in Unix seconds."),
     _number("account_id", "Kommo's number of the account."),
-    th.Property(
-        "extra",
-        th.ObjectType(additional_properties=True),
-        description="What the CRM gave and no field above takes. Null when there is "
-        "none.",
+    extra_column(
+        "What the CRM gave and no field above takes. Null when there is none."
     ),
 ).to_dict()
 """JSON schema of the `talks` stream."""
 
-_OURS = frozenset(("scope_id", "extra"))
+_OURS = frozenset(("scope_id", EXTRA))
 _KNOWN = known_fields(
     {
         "properties": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 from singer_sdk import Tap
@@ -17,25 +17,37 @@ from singer_sdk.helpers.capabilities import (
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from tap_kommo_chats.errors import SettingsError
+from tap_kommo_chats.records.mask_paths import path_notes, path_problems
 from tap_kommo_chats.run.run import Run
 from tap_kommo_chats.run.stop import Stop
+from tap_kommo_chats.settings.masks import parse_masks
 from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 from tap_kommo_chats.streams.conversations import ConversationsStream
+from tap_kommo_chats.streams.maps import map_problems
 from tap_kommo_chats.streams.runs import RunsStream
 from tap_kommo_chats.streams.talks import TalksStream
 from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
     from singer_sdk import Stream
 
     from tap_kommo_chats.settings.values import Settings
+    from tap_kommo_chats.streams.plain import PlainStream
+
+STREAMS: tuple[type[PlainStream], ...] = (
+    ChatHistoryStream,
+    ConversationsStream,
+    RunsStream,
+    TalksStream,
+)
+"""All streams that there are."""
 
 _DECIDING = (
     *("stream_maps", "stream_map_config", "faker_config"),
@@ -88,13 +100,11 @@ class TapKommoChats(Tap):
 
     def _made_of(self) -> str:
         """Tell what decides how messages are written, in a few letters."""
-        stream = self.streams[ChatHistoryStream.name]
-        deselected = [path for path, is_in in stream.mask.items() if not is_in]
-        deciding = {
-            name: self.config.get(name) for name in (*_DECIDING, "lookback_days")
-        }
-        made_of = msgspec.json.encode([sorted(map(str, deselected)), deciding])
-        return hashlib.blake2b(made_of, digest_size=6).hexdigest()
+        stream = cast("ChatHistoryStream", self.streams[ChatHistoryStream.name])
+        settings = {name: self.config.get(name) for name in _DECIDING}
+        made_of = [stream.record_mask.fingerprint, self.settings.lookback_ms, settings]
+        digest = hashlib.blake2b(msgspec.json.encode(made_of), digest_size=6)
+        return digest.hexdigest()
 
     @cached_property
     def stop(self) -> Stop:
@@ -103,11 +113,21 @@ class TapKommoChats(Tap):
 
     def discover_streams(self) -> Sequence[Stream]:
         """Make the tap's streams, the talks where there is a CRM."""
-        kinds: list[Callable[[Tap, Callable[[], Run]], Stream]]
-        kinds = [ChatHistoryStream, ConversationsStream, RunsStream]
-        if self.config.get("crm_url"):
-            kinds.append(TalksStream)
-        return [kind(self, lambda: self.run) for kind in kinds]
+        masks, _ = parse_masks(self.config)
+        return [
+            kind(self, lambda: self.run, masks)
+            for kind in STREAMS
+            if kind is not TalksStream or self.config.get("crm_url")
+        ]
+
+    def setup_mapper(self) -> None:
+        """Set up the SDK's mapping, which takes its schemas from the given catalog.
+
+        By then the streams have to have masked those, and they do so when they are
+        made.
+        """
+        _ = self.streams
+        super().setup_mapper()
 
     @property
     def streams(self) -> dict[str, Stream]:
@@ -167,19 +187,24 @@ class TapKommoChats(Tap):
             for name, value in self._config.items()
             if name not in OWN_SETTINGS
         }
-        problems = [
+        shapes = [stream.shape for stream in STREAMS]
+        masks, problems = parse_masks(self._config)
+        notes = path_notes(masks, shapes)
+        problems += path_problems(masks, shapes)
+        problems += map_problems(self._config.get("stream_maps"), shapes)
+        problems += [
             f"{error.path[0]} is not usable: {error.message}"
             for error in JSONSchemaValidator(schema).iter_errors(others)
             if error.path
         ]
         try:
-            notes = self.settings.notes
+            notes += self.settings.notes
         except SettingsError as error:
             problems = [*error.problems, *problems]
-        else:
+        if not problems:
             for note in notes:
                 self.logger.warning(note)
-        if problems and raise_errors:
+        elif raise_errors:
             summary = "The settings cannot be used, nothing was asked of Kommo"
             raise ConfigValidationError(summary, errors=problems, schema=schema)
         return problems

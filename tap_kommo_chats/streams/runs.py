@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tap_kommo_chats.records.runs import SCHEMA, to_record
+from tap_kommo_chats.records.shape import Shape
 from tap_kommo_chats.streams.plain import PlainStream
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class RunsStream(PlainStream):
     name = "runs"
     primary_keys = ("scope_id", "run_started_at", "shard")
     replication_key = "run_started_at"
-    schema: ClassVar[dict[str, Any]] = SCHEMA
+    shape: ClassVar[Shape] = Shape(name, SCHEMA, kept=frozenset(SCHEMA["properties"]))
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
         """Make a record of how the run went."""

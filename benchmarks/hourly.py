@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from sandbox import ConversationStore, Sandbox
+from tap_kommo_chats.state.known import Known, read_known, write_known
 from tap_kommo_chats.tap import TapKommoChats
 
 if TYPE_CHECKING:
@@ -53,8 +54,18 @@ class World:
         there: The text of each message there is.
     """
 
-    def __init__(self, folder: Path, lookback_days: int = 1) -> None:
-        """Start with no conversation."""
+    def __init__(
+        self, folder: Path, lookback_days: int = 1, *, forgets: bool = False
+    ) -> None:
+        """Start with no conversation.
+
+        Args:
+            folder: Where the list of conversations goes.
+            lookback_days: The tap's setting.
+            forgets: Whether the state remembers no more of a conversation than up to
+                when it was read.
+        """
+        self._forgets = forgets
         self.now = START_MS
         self.state: dict[str, Any] = {}
         self.there: dict[tuple[str, str], str] = {}
@@ -102,6 +113,8 @@ class World:
         for message in self._messages():
             if message["type"] == "STATE":
                 self.state = message["value"]
+                if self._forgets:
+                    _forget(self.state["bookmarks"]["chat_history"])
             elif message["type"] == "RECORD":
                 costs.rows[message["stream"]] += 1
                 record = message["record"]
@@ -134,6 +147,14 @@ class World:
         return [json.loads(line) for line in written.getvalue().splitlines()]
 
 
+def _forget(part: dict[str, Any]) -> None:
+    for id_, written in part.get("conversations", {}).items():
+        known = read_known(written)
+        if known is not None:
+            known = Known(known.newest_ms, known.read_ms, known.read_ms)
+            part["conversations"][id_] = write_known(known, DAY_MS)
+
+
 @dataclass(frozen=True)
 class Hours:
     """What hourly runs came to, and what they had to bring.
@@ -154,7 +175,12 @@ class Hours:
 
 
 def hourly(
-    folder: Path, conversations: int = 3000, runs: int = 26, each_hour: int = 4
+    folder: Path,
+    conversations: int = 3000,
+    runs: int = 26,
+    each_hour: int = 4,
+    *,
+    forgets: bool = False,
 ) -> Hours:
     """Run every hour for a day and more, after a first run and a busy day before it.
 
@@ -164,9 +190,10 @@ def hourly(
         runs: How many hourly runs.
         each_hour: In how many conversations three messages arrive each hour. One late
             message comes in the tenth hour.
+        forgets: See `World`.
     """
     ids = [f"{n:08x}-94ad-4d0e-8a37-5e2c9d7f4410" for n in range(conversations)]
-    with World(folder) as world:
+    with World(folder, forgets=forgets) as world:
         for n, id_ in enumerate(ids):
             world.now = START_MS - 90 * DAY_MS + n * MINUTE_MS
             world.message(id_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -13,6 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.arena import Arena, BenchmarkError, Run, measure
+from benchmarks.hourly import hourly
 from benchmarks.workload import (
     Arrival,
     conversation_id,
@@ -24,6 +26,7 @@ from benchmarks.workload import (
     spread_places,
 )
 from sandbox import OWN_ORIGIN
+from tap_kommo_chats.state.known import Known, write_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +69,7 @@ class Scale:
         long: Messages of the one long conversation.
         state: Conversations in the large state.
         daily: Conversations known on the day when few of them changed.
+        hourly: Conversations known when a few of them change each hour.
     """
 
     rounds: int
@@ -75,10 +79,11 @@ class Scale:
     long: int
     state: int
     daily: int
+    hourly: int
 
 
-_FULL = Scale(3, 1000, 210, 20_000, 100_000, 100_000, 100_000)
-_QUICK = Scale(1, 100, 35, 1000, 5000, 10_000, 2000)
+_FULL = Scale(3, 1000, 210, 20_000, 100_000, 100_000, 100_000, 3000)
+_QUICK = Scale(1, 100, 35, 1000, 5000, 10_000, 2000, 200)
 
 
 def _rounds(times: int, programs: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:
@@ -298,14 +303,13 @@ def _daily(folder: Path, scale: Scale) -> Iterator[Line]:
         for number, arrival in arrivals.items()
         for place in range(new)
     )
-    bookmarks = {
-        "conversations": {
-            conversation_id(number): sent_ms(number, length - 1)
-            for number, length in enumerate(lengths)
-        },
-        "read_since": since_ms,
-        "searched_until": {OWN_ORIGIN: since_ms},
+    known = {
+        conversation_id(number): write_known(
+            _read_at(number, length, since_ms), _DAY_MS
+        )
+        for number, length in enumerate(lengths)
     }
+    bookmarks = {"conversations": known, "searched_until": {OWN_ORIGIN: since_ms}}
     state = {"bookmarks": {"chat_history": bookmarks}}
     hints = str(_write_hints(folder, lengths, arrivals))
     with Arena(folder, count, mean=mean) as arena:
@@ -341,6 +345,49 @@ def _daily(folder: Path, scale: Scale) -> Iterator[Line]:
             f"{_at_limit(asked.requests, asked.crm_requests)}; {asked.seconds:.1f} s",
             exact=True,
         )
+
+
+def _hourly(folder: Path, scale: Scale) -> Iterator[Line]:
+    """Hourly runs for a day and more, of which each finds a few changes."""
+    logging.disable(logging.CRITICAL)
+    try:
+        hours = hourly(folder, scale.hourly)
+        again = hourly(folder, scale.hourly, forgets=True)
+    finally:
+        logging.disable(logging.NOTSET)
+    _check("messages missed", hours.missed, 0)
+    _check("messages missed", again.missed, 0)
+    for what, done, most in (
+        (
+            "requests a change",
+            lambda run: run.costs.requests / run.changes,
+            5,
+        ),
+        (
+            "rows written for each new or late message",
+            lambda run: run.costs.rows["chat_history"] / run.messages,
+            1.1,
+        ),
+        (
+            "rows of conversations a change",
+            lambda run: run.costs.rows["conversations"] / run.changes,
+            5,
+        ),
+    ):
+        yield Line(
+            f"{scale.hourly:,} conversations, {hours.runs} hourly runs, "
+            f"{hours.changes} changes: {what}; with a state that forgets",
+            f"{done(hours):.2f}; {done(again):.2f}",
+            f"at most {most}",
+            done(hours) <= most,
+            exact=True,
+        )
+
+
+def _read_at(number: int, length: int, read_ms: int) -> Known:
+    """Say what is known of a conversation after a run that found nothing new."""
+    newest_ms = sent_ms(number, length - 1)
+    return Known(newest_ms, read_ms, newest_ms, newest_ms)
 
 
 def _write_hints(
@@ -430,6 +477,7 @@ _SCENARIOS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
     "again": _again,
     "later": _later,
     "daily": _daily,
+    "hourly": _hourly,
     "state": _state,
     "memory": _memory,
 }

@@ -11,7 +11,9 @@ from typing import Any
 
 from benchmarks.workload import CHANNEL_SECRET, SCOPE_ID, conversation_id
 from tap_kommo_chats.state.bookmarks import Bookmarks
+from tap_kommo_chats.state.known import Known
 from tap_kommo_chats.tap import TapKommoChats
+from tap_kommo_chats.times import DAY_MS
 
 
 def main() -> None:
@@ -19,10 +21,10 @@ def main() -> None:
     count = int(sys.argv[1])
     ids = [conversation_id(number) for number in range(count)]
     stream_state: dict[str, Any] = {}
-    bookmarks = Bookmarks(stream_state)
+    bookmarks = Bookmarks(stream_state, DAY_MS)
     for place, id_ in enumerate(ids):
-        bookmarks.advance(id_, 1_700_000_000_000 + place, 1_800_000_000_000)
-    bookmarks.complete(1_800_000_000_000, ids)
+        sent_ms = 1_700_000_000_000 + place
+        bookmarks.keep(id_, Known(sent_ms, 1_800_000_000_000, sent_ms))
     config = {
         "api_url": "http://127.0.0.1:1",
         "scope_id": SCOPE_ID,
@@ -38,7 +40,7 @@ def main() -> None:
         read = json.loads(path.read_bytes())
         tap = TapKommoChats(config=config, state=read)
         stream = tap.streams["chat_history"]
-        Bookmarks(stream.stream_state)
+        Bookmarks(stream.stream_state, DAY_MS)
         loaded = time.perf_counter()
     tap.state_writer.write_state(tap.state)
     written = time.perf_counter()

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("scenario", ["again", "later", "daily", "state"])
+@pytest.mark.parametrize("scenario", ["again", "later", "daily", "hourly", "state"])
 def test_a_scenario_gives_what_does_not_depend_on_time(scenario: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick", "--only", scenario],

@@ -475,14 +475,3 @@ def test_no_secret_of_a_source_is_shown() -> None:
 
     assert "hush" not in f"{settings!r}{settings.sql!r}{settings.crm!r}"
     assert "hush" not in f"{settings}{settings.sql}{settings.crm}"
-
-
-@pytest.mark.parametrize(
-    ("days", "margin_ms"), [(0, 3_600_000), (1, 86_400_000), (3, 259_200_000)]
-)
-def test_a_source_may_be_late_by_the_lookback_but_an_hour_at_least(
-    days: int, margin_ms: int
-) -> None:
-    settings = parse_settings({**GOOD, "lookback_days": days})
-
-    assert settings.hint_margin_ms == margin_ms

@@ -9,71 +9,117 @@ import pytest
 from tap_kommo_chats.records.conversations import Entry
 from tap_kommo_chats.run.plan import Plan, ReadJob
 from tap_kommo_chats.state.bookmarks import Bookmarks
+from tap_kommo_chats.state.known import Known
 
 HOUR = 60 * 60 * 1000
 DAY = 24 * HOUR
 RUN = 1_700_000_000_000
 
 PLAN = Plan(
-    start_ms=None,
-    lookback_ms=DAY,
-    hint_margin_ms=DAY,
-    hints_since_ms=RUN,
-    from_beginning=False,
+    started_ms=RUN, start_ms=None, lookback_ms=DAY, has_crm=False, from_beginning=False
 )
+QUIET = Known(RUN - 30 * DAY, RUN - 2 * DAY, RUN - 30 * DAY, None)
 
 
-def entry(last_activity_ms: int | None = None) -> Entry:
-    return Entry("a", ("file",), last_activity_ms)
+def entry(last_activity_ms: int | None = None, *sources: str) -> Entry:
+    return Entry("a", sources or ("file",), last_activity_ms)
 
 
-def known(read_until_ms: int = RUN - 30 * DAY) -> Bookmarks:
-    return Bookmarks({"conversations": {"a": read_until_ms}, "read_since": RUN})
+def bookmarks(known: Known | None = QUIET, *, is_owed: bool = False) -> Bookmarks:
+    kept = Bookmarks({}, DAY)
+    if known is not None:
+        kept.keep("a", known)
+    if is_owed:
+        kept.owe("a", RUN - DAY)
+    return kept
 
 
-def test_a_conversation_that_was_never_read_is_read_whole() -> None:
-    assert PLAN.job_for(entry(), Bookmarks({})) == ReadJob("a", None)
+def job(plan: Plan, entry: Entry, kept: Bookmarks) -> tuple[str, int | None] | None:
+    found = plan.job_for(entry, kept)
+    return None if found is None else (found.conversation_id, found.since_ms)
+
+
+@pytest.mark.parametrize("hint", [None, RUN - 300 * DAY, RUN, RUN + 300 * DAY])
+def test_a_conversation_that_was_never_read_is_read_whole(hint: int | None) -> None:
+    assert job(PLAN, entry(hint), bookmarks(None)) == ("a", None)
 
 
 def test_a_conversation_without_a_hint_is_read_from_its_bookmark() -> None:
-    assert PLAN.job_for(entry(), known()) == ReadJob("a", RUN - 30 * DAY + 1)
+    assert job(PLAN, entry(), bookmarks()) == ("a", RUN - 30 * DAY + 1)
+
+
+def test_a_lively_conversation_is_read_from_a_look_back_before_its_last_reading() -> (
+    None
+):
+    lively = Known(RUN - 2 * HOUR, RUN - HOUR, RUN - 2 * HOUR)
+
+    assert job(PLAN, entry(), bookmarks(lively)) == ("a", RUN - HOUR - DAY + 1)
 
 
 def test_a_conversation_in_which_nothing_happened_is_not_read() -> None:
-    assert PLAN.job_for(entry(RUN - 2 * DAY), known()) is None
+    assert job(PLAN, entry(RUN - 30 * DAY), bookmarks()) is None
 
 
-def test_a_hint_may_be_late_by_its_margin() -> None:
-    assert PLAN.job_for(entry(RUN - DAY + 1), known()) is not None
+def test_a_conversation_of_which_a_source_has_news_is_read() -> None:
+    assert job(PLAN, entry(RUN - HOUR), bookmarks()) is not None
 
 
-def test_a_conversation_that_is_owed_is_read_whatever_its_hint() -> None:
-    bookmarks = known()
-    bookmarks.owe("a")
-
-    assert PLAN.job_for(entry(RUN - 300 * DAY), bookmarks) is not None
+def test_a_time_that_is_still_to_come_tells_nothing() -> None:
+    assert job(PLAN, entry(RUN + 300 * DAY), bookmarks()) is not None
 
 
-def test_a_conversation_that_was_never_read_is_read_whatever_its_hint() -> None:
-    job = PLAN.job_for(entry(RUN - 300 * DAY), Bookmarks({}))
+def test_a_conversation_that_is_due_for_a_visit_is_read_though_nothing_is_new() -> None:
+    due = Known(RUN - 3 * HOUR, RUN - 2 * HOUR, RUN - 2 * HOUR, RUN - 2 * HOUR)
 
-    assert job == ReadJob("a", None)
+    assert job(PLAN, entry(RUN - 2 * HOUR), bookmarks(due)) is not None
+
+
+@pytest.mark.parametrize("hint", [None, RUN - 300 * DAY])
+def test_a_conversation_that_is_owed_is_read_whatever_its_hint(
+    hint: int | None,
+) -> None:
+    assert job(PLAN, entry(hint), bookmarks(is_owed=True)) is not None
 
 
 @pytest.mark.parametrize("hint", [None, RUN - 300 * DAY, RUN])
 def test_from_the_beginning_everything_is_read_whole(hint: int | None) -> None:
     plan = replace(PLAN, from_beginning=True)
 
-    assert plan.job_for(entry(hint), known()) == ReadJob("a", None)
+    assert job(plan, entry(hint), bookmarks()) == ("a", None)
 
 
 def test_nothing_before_the_start_date_is_read() -> None:
     start = RUN - 10 * DAY
     plan = replace(PLAN, start_ms=start)
 
-    assert plan.job_for(entry(), Bookmarks({})) == ReadJob("a", start)
-    assert plan.job_for(entry(), known()) == ReadJob("a", start)
-    assert plan.job_for(entry(start - 2 * DAY), Bookmarks({})) is None
+    assert job(plan, entry(), bookmarks(None)) == ("a", start)
+    assert job(plan, entry(), bookmarks()) == ("a", start)
+    assert job(plan, entry(start - 2 * DAY), bookmarks(None)) is None
+
+
+def test_one_that_the_crm_has_shown_is_read_when_the_crm_shows_it_again() -> None:
+    plan = replace(PLAN, has_crm=True)
+    shown = bookmarks(replace(QUIET, is_in_crm=True))
+
+    assert job(plan, entry(None, "config"), shown) is None
+    assert job(plan, entry(RUN - HOUR, "config", "crm"), shown) is not None
+
+
+def test_one_that_the_crm_has_not_shown_is_read_beside_it() -> None:
+    plan = replace(PLAN, has_crm=True)
+
+    assert job(plan, entry(None, "config"), bookmarks()) is not None
+
+
+def test_without_a_crm_one_that_it_has_shown_is_read_as_any_other() -> None:
+    assert job(PLAN, entry(), bookmarks(replace(QUIET, is_in_crm=True))) is not None
+
+
+def test_one_that_only_the_state_names_is_read_for_a_visit_only() -> None:
+    due = Known(RUN - 3 * HOUR, RUN - 2 * HOUR, RUN - 2 * HOUR)
+
+    assert job(PLAN, entry(None, "state"), bookmarks()) is None
+    assert job(PLAN, entry(None, "state"), bookmarks(due)) is not None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the state holds, and what it takes."""
+"""What the state holds of the messages, and what it takes."""
 
 from __future__ import annotations
 
@@ -7,104 +7,122 @@ from typing import Any
 
 import pytest
 
+from tap_kommo_chats.sharding import Shard
 from tap_kommo_chats.state.bookmarks import Bookmarks
+from tap_kommo_chats.state.known import Known
 
-DAY = 24 * 60 * 60 * 1000
+HOUR = 60 * 60 * 1000
+DAY = 24 * HOUR
 RUN = 1_700_000_000_000
 
 
+def known(newest_ms: int = RUN - 60_000, digest: str | None = "abc") -> Known:
+    return Known(newest_ms, RUN, RUN, None, digest=digest)
+
+
 def test_a_conversation_that_is_not_in_the_state_was_never_read() -> None:
-    bookmarks = Bookmarks({"conversations": {"a": 1}, "read_since": RUN})
-
-    assert bookmarks.cutoff_ms("b", DAY) is None
+    assert Bookmarks({}, DAY).known("a") is None
 
 
-def test_an_idle_conversation_is_cut_off_at_its_newest_message() -> None:
-    idle = RUN - 30 * DAY
-    bookmarks = Bookmarks({"conversations": {"a": idle}, "read_since": RUN})
+def test_what_is_kept_is_known_to_the_next_run() -> None:
+    state: dict[str, Any] = {}
+    Bookmarks(state, DAY).keep("a", known())
 
-    assert bookmarks.cutoff_ms("a", DAY) == idle
-
-
-def test_a_lively_conversation_is_cut_off_a_look_back_before_the_complete_run() -> None:
-    bookmarks = Bookmarks({"conversations": {"a": RUN - 60}, "read_since": RUN})
-
-    assert bookmarks.cutoff_ms("a", DAY) == RUN - DAY
-
-
-def test_the_first_run_is_what_the_look_back_counts_from_until_one_is_complete() -> (
-    None
-):
-    bookmarks = Bookmarks({})
-    bookmarks.advance("a", RUN - 60, start_ms=RUN)
-    bookmarks.advance("b", RUN - 60, start_ms=RUN + 2 * DAY)
-
-    assert bookmarks.cutoff_ms("a", DAY) == RUN - DAY
-    assert bookmarks.cutoff_ms("b", DAY) == RUN - DAY
-
-
-def test_a_complete_run_is_what_the_look_back_counts_from() -> None:
-    bookmarks = Bookmarks({})
-    bookmarks.advance("a", RUN + 2 * DAY, start_ms=RUN + 3 * DAY)
-    bookmarks.complete(RUN + 3 * DAY, ["a"])
-
-    assert bookmarks.cutoff_ms("a", DAY) == RUN + 2 * DAY
+    assert Bookmarks(json.loads(json.dumps(state)), DAY).known("a") == known()
 
 
 def test_a_bookmark_never_goes_back() -> None:
-    bookmarks = Bookmarks({"conversations": {"a": 500}, "read_since": RUN})
+    bookmarks = Bookmarks({}, DAY)
+    bookmarks.keep("a", known(RUN - 500))
 
-    bookmarks.advance("a", 400, start_ms=RUN)
-
-    assert bookmarks.cutoff_ms("a", 0) == 500
+    assert bookmarks.newest_ms("a", RUN - 700, RUN) == RUN - 500
 
 
 def test_a_message_from_the_future_does_not_keep_later_ones_out() -> None:
-    bookmarks = Bookmarks({})
-
-    bookmarks.advance("a", RUN + 400 * DAY, start_ms=RUN)
-    bookmarks.complete(RUN + 10 * DAY, ["a"])
-
-    assert bookmarks.cutoff_ms("a", 0) == RUN - 1
+    assert Bookmarks({}, DAY).newest_ms("a", RUN + 400 * DAY, RUN) == RUN - 1
 
 
 def test_the_second_in_which_a_run_started_is_read_again() -> None:
-    bookmarks = Bookmarks({})
-
-    bookmarks.advance("a", RUN, start_ms=RUN + 300)
-    bookmarks.complete(RUN + 300, ["a"])
-
-    assert bookmarks.cutoff_ms("a", 0) == RUN - 1
+    assert Bookmarks({}, DAY).newest_ms("a", RUN, RUN + 300) == RUN - 1
 
 
-def test_a_conversation_that_was_not_listed_keeps_its_own_look_back() -> None:
-    bookmarks = Bookmarks({})
-    for conversation_id in ("a", "b"):
-        bookmarks.advance(conversation_id, RUN - 60, start_ms=RUN)
-    bookmarks.complete(RUN, ["a", "b"])
-
-    bookmarks.complete(RUN + 10 * DAY, ["a"])
-
-    assert bookmarks.cutoff_ms("a", DAY) == RUN - 60
-    assert bookmarks.cutoff_ms("b", DAY) == RUN - DAY
-
-
-def test_an_empty_conversation_counts_as_read() -> None:
+def test_a_conversation_that_failed_is_owed_until_it_was_read() -> None:
     state: dict[str, Any] = {}
-    bookmarks = Bookmarks(state)
+    bookmarks = Bookmarks(state, DAY)
+    bookmarks.owe("a", RUN)
+    assert bookmarks.is_owed("a")
 
-    bookmarks.advance("a", 0, start_ms=RUN)
+    bookmarks.keep("a", known())
 
-    assert state == {"version": 1, "conversations": {"a": 0}, "read_since": RUN}
+    assert not bookmarks.is_owed("a")
+    assert "owed" not in state
 
 
-def test_a_bookmark_takes_at_most_64_bytes() -> None:
+def test_what_is_owed_or_due_is_pending() -> None:
+    bookmarks = Bookmarks({}, DAY)
+    bookmarks.keep("quiet", Known(RUN - 30 * DAY, RUN - 9 * DAY, RUN - 30 * DAY))
+    bookmarks.keep("due", Known(RUN - 3 * HOUR, RUN - 2 * HOUR, RUN - 2 * HOUR))
+    bookmarks.keep("waits", Known(RUN - HOUR, RUN - HOUR // 2, RUN - HOUR // 2))
+    bookmarks.owe("owed", RUN - DAY)
+
+    assert list(bookmarks.pending(RUN)) == ["owed", "due"]
+
+
+def test_digests_hold_for_what_they_were_made_of() -> None:
     state: dict[str, Any] = {}
-    bookmarks = Bookmarks(state)
+    Bookmarks(state, DAY, "one").keep("a", known())
+
+    same = Bookmarks(json.loads(json.dumps(state)), DAY, "one").known("a")
+    other = Bookmarks(json.loads(json.dumps(state)), DAY, "another").known("a")
+
+    assert same == known()
+    assert other == known(digest=None)
+
+
+def test_a_run_that_was_cut_after_a_change_takes_no_digest_for_another() -> None:
+    state: dict[str, Any] = {}
+    Bookmarks(state, DAY, "one").keep("a", known())
+    Bookmarks(state, DAY, "another")
+
+    assert Bookmarks(state, DAY, "another").known("a") == known(digest=None)
+
+
+def test_what_the_crm_showed_is_noted_and_forgotten() -> None:
+    bookmarks = Bookmarks({}, DAY)
+    bookmarks.keep("a", known())
+    bookmarks.note_in_crm("a")
+    bookmarks.note_in_crm("never read")
+    shown = bookmarks.known("a")
+    bookmarks.forget_crm()
+
+    assert shown is not None
+    assert shown.is_in_crm
+    assert bookmarks.known("a") == known()
+
+
+def test_bookmarks_of_other_shards_are_left_out() -> None:
+    state: dict[str, Any] = {}
+    bookmarks = Bookmarks(state, DAY)
+    for number in range(20):
+        bookmarks.keep(str(number), known())
+        bookmarks.owe(f"owed {number}", RUN)
+
+    said = bookmarks.take_shard(Shard(1, 2))
+
+    kept = [*state["conversations"], *state["owed"]]
+    assert kept
+    assert all(Shard(1, 2).holds(id_) for id_ in kept)
+    assert said is not None
+
+
+def test_a_quiet_conversation_takes_at_most_64_bytes() -> None:
+    state: dict[str, Any] = {}
+    bookmarks = Bookmarks(state, DAY)
     ids = [f"30477717-9f3c-4d3f-8101-{n:012d}" for n in range(1000)]
     for conversation_id in ids:
-        bookmarks.advance(conversation_id, RUN, start_ms=RUN)
+        quiet = Known(RUN, RUN + 4000 * DAY, RUN, RUN, is_in_crm=True)
+        bookmarks.keep(conversation_id, quiet)
 
-    # With the spaces that others put in when they write it again.
-    assert len(json.dumps(state)) <= 64 * len(ids)
-    assert bookmarks.size_bytes == pytest.approx(len(json.dumps(state)), rel=0.1)
+    written = json.dumps(state, separators=(",", ":"))
+    assert len(written) <= 64 * len(ids) + 100
+    assert bookmarks.size_bytes == pytest.approx(len(written), rel=0.1)

@@ -95,6 +95,15 @@ def test_what_was_long_ago_when_it_was_read_needs_no_visit() -> None:
 # News
 
 
+@pytest.mark.parametrize(
+    ("lookback", "margin"), [(0, HOUR), (DAY, DAY), (3 * DAY,) * 2]
+)
+def test_a_source_may_be_late_by_the_lookback_but_an_hour_at_least(
+    lookback: int, margin: int
+) -> None:
+    assert margin_ms(lookback) == margin
+
+
 def test_a_time_that_was_acted_on_is_no_news() -> None:
     assert not known(acted=2).has_news(RUN - 2 * HOUR, DAY)
 

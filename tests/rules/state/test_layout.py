@@ -16,7 +16,10 @@ from tap_kommo_chats.state.layout import check_state
         {"bookmarks": {}},
         {"bookmarks": {"chat_history": {}}},
         {"bookmarks": {"chat_history": {"conversations": {}}}},
-        {"bookmarks": {"chat_history": {"conversations": {"a": 1}, "read_since": 2}}},
+        {"bookmarks": {"chat_history": {"conversations": {"a": "1 2 c"}}}},
+        {"bookmarks": {"chat_history": {"conversations": {"a": "1 2s 3s =x"}}}},
+        {"bookmarks": {"chat_history": {"owed": {"a": 1}, "made_of": "f00"}}},
+        {"bookmarks": {"runs": {}}},
         {"bookmarks": {"chat_history": {"version": 1}, "talks": {"version": 1}}},
         {"bookmarks": {"conversations": None, "talks": {}}},
         {"bookmarks": {"talks": {"searched_until": {"amo.ext.1": 2}, "shard": "1/2"}}},
@@ -46,21 +49,17 @@ def test_a_state_of_this_layout_is_taken(state: object) -> None:
         ),
         ({"bookmarks": {"chat_history": {"partitions": []}}}, "'partitions'"),
         ({"bookmarks": {"chat_history": {"conversations": []}}}, "'conversations'"),
-        (
-            {"bookmarks": {"chat_history": {"conversations": {"a": "2024"}}}},
-            "'a' no time",
+        *(
+            (
+                {"bookmarks": {"chat_history": {"conversations": {"a": it}}}},
+                "for 'a' what",
+            )
+            for it in ("2024", 1, 1.5, True, None, "1 2 3", ["1 2"])
         ),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": 1}}}}, "'read_since'"),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": 1.5}}}}, "'a' no time"),
-        ({"bookmarks": {"chat_history": {"conversations": {"a": -1}}}}, "'a' no time"),
-        (
-            {"bookmarks": {"chat_history": {"conversations": {"a": True}}}},
-            "'a' no time",
-        ),
-        (
-            {"bookmarks": {"chat_history": {"conversations": {}, "read_since": "now"}}},
-            "'read_since'",
-        ),
+        ({"bookmarks": {"chat_history": {"made_of": 7}}}, "'made_of'"),
+        ({"bookmarks": {"chat_history": {"owed": {"a": -1}}}}, "'a' no time"),
+        ({"bookmarks": {"chat_history": {"owed": {"a": True}}}}, "'a' no time"),
+        ({"bookmarks": {"runs": {"searched_until": {}}}}, "'searched_until'"),
     ],
 )
 def test_another_state_is_refused_by_naming_what_is_wrong(

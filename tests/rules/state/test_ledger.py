@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tap_kommo_chats.records.conversations import Conversation, Entry, Outcome
 from tap_kommo_chats.records.talks import Talk, read_talk
-from tap_kommo_chats.state.ledger import Ledger
+from tap_kommo_chats.state.ledger import Ledger, Noted
 
 RESIDENT = Path("/proc/self/statm")
 TIMES = st.none() | st.integers(min_value=0, max_value=2**53)
@@ -54,7 +54,7 @@ def test_learning_tells_what_became_of_a_conversation() -> None:
     ledger = Ledger()
     assert ledger.learn(Conversation("a", "file")).outcome is None
 
-    ledger.note("a", Outcome.READ)
+    ledger.note("a", Noted(Outcome.READ))
 
     assert ledger.learn(Conversation("a", "crm")).outcome is Outcome.READ
 
@@ -62,7 +62,7 @@ def test_learning_tells_what_became_of_a_conversation() -> None:
 def test_learning_again_keeps_what_was_noted() -> None:
     ledger = Ledger()
     ledger.learn(Conversation("a", "file", 1))
-    ledger.note("a", Outcome.FAILED, newest_ms=2, read_ms=3, error="no")
+    ledger.note("a", Noted(Outcome.FAILED, newest_ms=2, read_ms=3, error="no"))
 
     ledger.learn(Conversation("a", "crm", 4))
 
@@ -76,7 +76,7 @@ def test_what_is_noted_is_known(outcome: Outcome) -> None:
     for id_ in ("a", "b"):
         ledger.learn(Conversation(id_, "file"))
 
-    ledger.note("a", outcome, newest_ms=0, read_ms=5, error="no")
+    ledger.note("a", Noted(outcome, newest_ms=0, read_ms=5, error="no"))
 
     assert list(ledger.entries()) == [
         Entry("a", ("file",), None, outcome, 0, 5, "no"),
@@ -87,9 +87,9 @@ def test_what_is_noted_is_known(outcome: Outcome) -> None:
 def test_what_is_noted_last_counts() -> None:
     ledger = Ledger()
     ledger.learn(Conversation("a", "file"))
-    ledger.note("a", Outcome.FAILED, error="no")
+    ledger.note("a", Noted(Outcome.FAILED, error="no"))
 
-    ledger.note("a", Outcome.READ, newest_ms=2)
+    ledger.note("a", Noted(Outcome.READ, newest_ms=2))
 
     (entry,) = ledger.entries()
     assert (entry.outcome, entry.newest_ms, entry.error) == (Outcome.READ, 2, None)
@@ -101,7 +101,7 @@ def test_any_id_is_kept_as_it_is(id_: str) -> None:
 
     ledger.learn(Conversation(id_, "file"))
 
-    assert list(ledger.conversation_ids()) == [id_]
+    assert [entry.conversation_id for entry in ledger.entries()] == [id_]
 
 
 @pytest.mark.parametrize("number", [0, 1, 999, 1000, 1001, 2500])
@@ -116,7 +116,18 @@ def test_entries_are_all_conversations_in_the_order_they_were_named(
         ledger.learn(Conversation(id_, "file"))
 
     assert [entry.conversation_id for entry in ledger.entries()] == named
-    assert set(ledger.conversation_ids()) == set(named)
+
+
+def test_entries_of_which_there_is_nothing_to_tell_can_be_left_out() -> None:
+    ledger = Ledger()
+    for name in ("undecided", "unchanged", "read"):
+        ledger.learn(Conversation(name, "file"))
+    ledger.note("unchanged", Noted(Outcome.UNCHANGED, is_told=False))
+    ledger.note("read", Noted(Outcome.READ))
+
+    told = [entry.conversation_id for entry in ledger.entries(only_told=True)]
+
+    assert told == ["undecided", "read"]
 
 
 def test_entries_are_complete_though_others_change_meanwhile() -> None:
@@ -127,7 +138,7 @@ def test_entries_are_complete_though_others_change_meanwhile() -> None:
     seen = []
     for number, entry in enumerate(ledger.entries()):
         seen.append(entry.conversation_id)
-        ledger.note(entry.conversation_id, Outcome.READ)
+        ledger.note(entry.conversation_id, Noted(Outcome.READ))
         # One that was seen and one that was not.
         ledger.learn(Conversation("c0", "crm", number))
         ledger.learn(Conversation("c2400", "crm", number))
@@ -155,7 +166,7 @@ def test_what_is_noted_meanwhile_is_seen() -> None:
     entries = ledger.entries()
     next(entries)
 
-    ledger.note("c2000", Outcome.EMPTY)
+    ledger.note("c2000", Noted(Outcome.EMPTY))
 
     outcomes = {entry.conversation_id: entry.outcome for entry in entries}
     assert outcomes["c2000"] is Outcome.EMPTY
@@ -241,7 +252,7 @@ def test_the_talk_of_a_conversation_that_was_updated_last_is_at_the_end() -> Non
 MEASURE = """
 from pathlib import Path
 from tap_kommo_chats.records.conversations import Conversation, Entry, Outcome
-from tap_kommo_chats.state.ledger import Ledger
+from tap_kommo_chats.state.ledger import Ledger, Noted
 from tap_kommo_chats.records.talks import read_talk
 
 def resident():
@@ -251,7 +262,7 @@ def fill(numbers):
     for number in numbers:
         id_ = f"30477717-9f3c-4d3f-8101-{number:012}"
         ledger.learn(Conversation(id_, "file", number))
-        ledger.note(id_, Outcome.READ, newest_ms=number, read_ms=number)
+        ledger.note(id_, Noted(Outcome.READ, newest_ms=number, read_ms=number))
         if number % 5 == 0:
             talk = {"talk_id": number + 1, "chat_id": id_, "more": "x" * 2000}
             ledger.keep_talk(read_talk(talk))

@@ -29,10 +29,17 @@ def test_a_mark_is_where_the_search_of_its_origins_ended() -> None:
 
 
 def test_the_origin_that_lags_most_counts() -> None:
+    assert mark(searched_until={"a": 7, "b": RUN}).until_ms(["a", "b"]) == 7
+
+
+def test_an_origin_that_is_no_longer_looked_for_is_forgotten() -> None:
     moved = mark(searched_until={"a": 7})
+    assert moved.has_others(["b"])
+
     moved.move(["b"], RUN)
 
-    assert moved.until_ms(["a", "b"]) == 7
+    assert moved.until_ms(["a"]) is None
+    assert not moved.has_others(["b"])
 
 
 def test_a_new_origin_is_searched_for_from_the_beginning() -> None:
@@ -70,9 +77,9 @@ def test_a_change_of_shards_reaches_every_selected_stream() -> None:
 
 def test_without_the_messages_their_bookmarks_stay() -> None:
     parts: dict[str, dict[str, Any]] = {
-        "chat_history": {"conversations": {"a": 1, "b": 2}, "read_since": RUN},
+        "chat_history": {"conversations": {"a": "1 2", "b": "2 2"}},
         "talks": {},
     }
     TapState(lambda name: parts[name], ["talks"]).take_shard(Shard(1, 2))
 
-    assert parts["chat_history"]["conversations"] == {"a": 1, "b": 2}
+    assert parts["chat_history"]["conversations"] == {"a": "1 2", "b": "2 2"}

@@ -18,11 +18,9 @@ from tap_kommo_chats.state.known import read_known, write_known
 from tap_kommo_chats.state.layout import (
     CONVERSATIONS,
     MADE_OF,
-    MESSAGES,
     OWED,
     THIS_VERSION,
     VERSION,
-    check_part,
 )
 from tap_kommo_chats.state.search_mark import SearchMark
 from tap_kommo_chats.times import SECOND_MS
@@ -42,18 +40,14 @@ class Bookmarks:
     def __init__(
         self, state: dict[str, Any], lookback_ms: int = 0, made_of: str = ""
     ) -> None:
-        """Take over the state's part of the stream of messages.
+        """Take over the state's part of the stream of messages, once it was checked.
 
         Args:
             state: It is changed in place, so that what stands here is written out.
             lookback_ms: How long before the last reading a message may have been sent
                 and still be new or edited.
             made_of: What decides how records are written; see above.
-
-        Raises:
-            StateError: If it is not one this tap wrote.
         """
-        check_part(MESSAGES, state)
         self._state = state
         self._lookback_ms = lookback_ms
         self._state[VERSION] = THIS_VERSION

@@ -140,24 +140,27 @@ class Ledger:
         Returns:
             What is known of it now.
         """
+        added = self._database.execute(
+            "INSERT OR IGNORE INTO conversations"
+            " (conversation_id, sources, last_activity_ms) VALUES (?, ?, ?)",
+            (
+                conversation.conversation_id,
+                conversation.source,
+                conversation.last_activity_ms,
+            ),
+        )
+        if added.rowcount:
+            self.size += 1
+            return Entry(
+                conversation.conversation_id,
+                (conversation.source,),
+                conversation.last_activity_ms,
+            )
         row = self._database.execute(
             "SELECT sources, last_activity_ms, outcome FROM conversations"
             " LEFT JOIN outcomes USING (conversation_id) WHERE conversation_id = ?",
             (conversation.conversation_id,),
         ).fetchone()
-        if row is None:
-            entry = Entry(
-                conversation.conversation_id,
-                (conversation.source,),
-                conversation.last_activity_ms,
-            )
-            self._database.execute(
-                "INSERT INTO conversations (conversation_id, sources, last_activity_ms)"
-                " VALUES (?, ?, ?)",
-                (entry.conversation_id, conversation.source, entry.last_activity_ms),
-            )
-            self.size += 1
-            return entry
         sources = tuple(row[0].split())
         if conversation.source not in sources:
             sources = (*sources, conversation.source)

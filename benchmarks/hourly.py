@@ -151,7 +151,8 @@ def _forget(part: dict[str, Any]) -> None:
     for id_, written in part.get("conversations", {}).items():
         known = read_known(written)
         if known is not None:
-            known = Known(known.newest_ms, known.read_ms, known.read_ms)
+            active_ms = known.newest_ms // SECOND_MS * SECOND_MS
+            known = Known(known.newest_ms, known.read_ms, active_ms)
             part["conversations"][id_] = write_known(known, DAY_MS)
 
 

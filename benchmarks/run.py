@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.arena import Arena, BenchmarkError, Run, measure
-from benchmarks.hourly import hourly
+from benchmarks.hourly import Hours, hourly
 from benchmarks.workload import (
     Arrival,
     conversation_id,
@@ -357,31 +357,29 @@ def _hourly(folder: Path, scale: Scale) -> Iterator[Line]:
         logging.disable(logging.NOTSET)
     _check("messages missed", hours.missed, 0)
     _check("messages missed", again.missed, 0)
-    for what, done, most in (
-        (
-            "requests a change",
-            lambda run: run.costs.requests / run.changes,
-            5,
-        ),
-        (
-            "rows written for each new or late message",
-            lambda run: run.costs.rows["chat_history"] / run.messages,
-            1.1,
-        ),
-        (
-            "rows of conversations a change",
-            lambda run: run.costs.rows["conversations"] / run.changes,
-            5,
-        ),
-    ):
+    costs = [_costs(hours), _costs(again)]
+    most = {"requests a change": 5, "messages written for each new or late one": 1.1}
+    most["rows of conversations a change"] = 5
+    for what, limit in most.items():
+        found, other = (cost[what] for cost in costs)
         yield Line(
             f"{scale.hourly:,} conversations, {hours.runs} hourly runs, "
             f"{hours.changes} changes: {what}; with a state that forgets",
-            f"{done(hours):.2f}; {done(again):.2f}",
-            f"at most {most}",
-            done(hours) <= most,
+            f"{found:.2f}; {other:.2f}",
+            f"at most {limit}",
+            found <= limit,
             exact=True,
         )
+
+
+def _costs(hours: Hours) -> dict[str, float]:
+    rows = hours.costs.rows
+    return {
+        "requests a change": hours.costs.requests / hours.changes,
+        "messages written for each new or late one": rows["chat_history"]
+        / hours.messages,
+        "rows of conversations a change": rows["conversations"] / hours.changes,
+    }
 
 
 def _read_at(number: int, length: int, read_ms: int) -> Known:

@@ -116,8 +116,9 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType,
         default=DEFAULT_LOOKBACK_DAYS,
         title="Look-back",
-        description="Days before the last complete run in which messages are read "
-        "again, so that late and edited ones are found. 0 turns it off.",
+        description="Days in which a message may be late or edited and still be found. "
+        "A conversation is asked for again a few times so long after something happened "
+        "in it. 0 turns it off.",
     ),
     th.Property(
         "max_concurrency",

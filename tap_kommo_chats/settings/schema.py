@@ -117,8 +117,8 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         default=DEFAULT_LOOKBACK_DAYS,
         title="Look-back",
         description="Days in which a message may be late or edited and still be found. "
-        "A conversation is asked for again a few times so long after something happened "
-        "in it. 0 turns it off.",
+        "A conversation is asked for again a few times so long after something "
+        "happened in it. 0 turns it off.",
     ),
     th.Property(
         "max_concurrency",

@@ -43,7 +43,10 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         required=True,
         description="Kommo's number of the talk.",
     ),
-    _text("chat_id", "The conversation: conversation_id of chat_history."),
+    _text(
+        "chat_id",
+        "The conversation: conversation_id of chat_history and of conversations.",
+    ),
     _text("origin", "The channel: amo.ext.<number> for an integration's own."),
     _number("contact_id", "The contact who writes."),
     _text("entity_type", "What the talk belongs to, such as lead or customer."),

@@ -6,6 +6,7 @@ The tap makes it and gives it to the streams, which make records of what it yiel
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -142,8 +143,8 @@ class Run:
             progress.end(str(tally).capitalize(), tally.numbers())
             self._progress = None
 
-    def conversations(self) -> Iterator[tuple[Entry, list[Talk]]]:
-        """Tell what the run knows of each conversation, and which talks of it it saw.
+    def conversations(self) -> Iterator[Entry]:
+        """Tell what the run knows of each conversation.
 
         Raises:
             RunError: If a source of conversations cannot be used.
@@ -153,7 +154,7 @@ class Run:
         for entry in self._ledger.entries():
             self._stop_if_asked()
             if self._tells_something(entry):
-                yield entry, list(self._ledger.talks_of(entry.conversation_id))
+                yield _with_what_was_read(entry, self._bookmarks)
         self._finder.move_mark(CONVERSATIONS_STREAM, self.started_ms)
 
     def talks(self) -> Iterator[Talk]:
@@ -260,11 +261,6 @@ class Run:
 
     def _tells_something(self, entry: Entry) -> bool:
         """Tell whether a row of `conversations` would say what none did before."""
-        if self.settings.crm is None:
-            return True
-        if CRM not in entry.sources:
-            # A row without its talks would overwrite one that has them.
-            return entry.outcome is not Outcome.UNCHANGED
         since_ms = self._finder.since_ms.get(CONVERSATIONS_STREAM)
         return (
             since_ms is None
@@ -292,6 +288,14 @@ class Run:
             if self._crm_host is None
             else self._crm_host.requests_made,
         )
+
+
+def _with_what_was_read(entry: Entry, bookmarks: Bookmarks) -> Entry:
+    """Add what earlier runs read of a conversation, where this one reads none."""
+    if entry.outcome is not None:
+        return entry
+    newest_ms = bookmarks.read_until_ms(entry.conversation_id) or None
+    return replace(entry, newest_ms=newest_ms)
 
 
 def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:

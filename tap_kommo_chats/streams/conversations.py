@@ -25,5 +25,5 @@ class ConversationsStream(PlainStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
         """Make a record of each conversation that the run tells of."""
         run = self.open_run()
-        for entry, talks in run.conversations():
-            yield to_record(entry, talks, run.settings.scope_id, run.started_ms)
+        for entry in run.conversations():
+            yield to_record(entry, run.settings.scope_id, run.started_ms)

@@ -102,6 +102,31 @@ class Talk:
     value: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom talks are with, or what they belong to.
+
+    Attributes:
+        kind: `contact`, `lead` or `customer`.
+        number: Kommo's number of it.
+    """
+
+    kind: str
+    number: int
+
+    def __str__(self) -> str:
+        """Name it, for an operator."""
+        return f"{self.kind} {self.number}"
+
+    def has(self, talk: Talk) -> bool:
+        """Tell whether a talk is theirs, or does not say whose it is."""
+        if self.kind == "contact":
+            return read_id(talk.value.get("contact_id")) in {None, self.number}
+        number = read_id(talk.value.get("entity_id"))
+        kind = talk.value.get("entity_type") or self.kind
+        return number is None or (kind, number) == (self.kind, self.number)
+
+
 def read_talk(value: object) -> Talk | None:
     """Read a talk leniently; None when what stands in its place has no id."""
     if not isinstance(value, dict):

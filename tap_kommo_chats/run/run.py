@@ -165,7 +165,7 @@ class Run:
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
         self._find_all()
-        for talk in self._ledger.talks(self._finder.since_ms.get(TALKS)):
+        for talk in self._finder.seen_talks.all(self._finder.since_ms.get(TALKS)):
             self._stop_if_asked()
             if self.settings.shard.holds(talk.chat_id or ""):
                 yield talk
@@ -179,6 +179,7 @@ class Run:
         """
         problems = self._books.tally.problems()
         problems += bad_entries(self._finder.bad_entries)
+        problems += self._finder.problems
         if problems:
             msg = f"Not everything was delivered: {'; '.join(problems)}"
             raise IncompleteRunError(msg)
@@ -217,7 +218,7 @@ class Run:
 
     def _find(self, *, from_beginning: bool) -> Iterator[Entry]:
         return self._finder.find(
-            self._bookmarks.owed_ids, self.started_ms, from_beginning=from_beginning
+            self._bookmarks, self.started_ms, from_beginning=from_beginning
         )
 
     def _find_all(self) -> None:
@@ -255,6 +256,9 @@ class Run:
             self._books.failed(conversation_id, error)
 
     def _complete(self) -> None:
+        if self._finder.problems:
+            # Something may have happened that nobody was told of.
+            return
         listed = None if self.settings.crm else self._ledger.conversation_ids()
         self._bookmarks.complete(self.started_ms, listed)
         self._finder.move_mark(MESSAGES, self.started_ms)

@@ -46,6 +46,7 @@ Rows = list[dict[str, Any]]
 UP_TO_3_13 = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="the loader is not built for Python 3.14"
 )
+LARGE = pytest.mark.slow(reason="it is fetched for one test, and is large")
 DATABASES = [pytest.param("target-duckdb", marks=UP_TO_3_13), "target-postgres"]
 ALL = [*DATABASES, "target-jsonl"]
 
@@ -380,12 +381,16 @@ def test_a_state_of_100000_conversations_passes_through_a_run(
     "loader",
     [
         "target-postgres",
-        "target-snowflake",
+        pytest.param("target-snowflake", marks=LARGE),
         pytest.param(
             "target-bigquery",
-            marks=pytest.mark.skipif(
-                sys.version_info >= (3, 12), reason="it is made for Python before 3.12"
-            ),
+            marks=[
+                LARGE,
+                pytest.mark.skipif(
+                    sys.version_info >= (3, 12),
+                    reason="it is made for Python before 3.12",
+                ),
+            ],
         ),
     ],
 )

@@ -44,7 +44,10 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         required=True,
         description="Kommo's number of the talk.",
     ),
-    _text("chat_id", "The conversation: conversation_id of chat_history."),
+    _text(
+        "chat_id",
+        "The conversation: conversation_id of chat_history and of conversations.",
+    ),
     _text("origin", "The channel: amo.ext.<number> for an integration's own."),
     _number("contact_id", "The contact who writes."),
     _text("entity_type", "What the talk belongs to, such as lead or customer."),
@@ -95,6 +98,31 @@ class Talk:
     origin: str
     updated_ms: int | None
     value: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom talks are with, or what they belong to.
+
+    Attributes:
+        kind: `contact`, `lead` or `customer`.
+        number: Kommo's number of it.
+    """
+
+    kind: str
+    number: int
+
+    def __str__(self) -> str:
+        """Name it, for an operator."""
+        return f"{self.kind} {self.number}"
+
+    def has(self, talk: Talk) -> bool:
+        """Tell whether a talk is theirs, or does not say whose it is."""
+        if self.kind == "contact":
+            return read_id(talk.value.get("contact_id")) in {None, self.number}
+        number = read_id(talk.value.get("entity_id"))
+        kind = talk.value.get("entity_type") or self.kind
+        return number is None or (kind, number) == (self.kind, self.number)
 
 
 def read_talk(value: object) -> Talk | None:

@@ -6,7 +6,9 @@ The tap makes it and gives it to the streams, which make records of what it yiel
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -78,6 +80,7 @@ class Run:
         self._stop = stop
         self._checkpoint = Checkpoint(output.write_state)
         self._progress: Progress | None = None
+        self._thread = threading.get_ident()
         self._ledger = Ledger()
         self._books = Books(self._ledger, state.bookmarks, started_ms)
         self._chats_host = self._host(settings.api_url, "api_url")
@@ -148,8 +151,8 @@ class Run:
             progress.end(str(tally).capitalize(), tally.numbers())
             self._progress = None
 
-    def conversations(self) -> Iterator[tuple[Entry, list[Talk]]]:
-        """Tell what the run knows of each conversation, and which talks of it it saw.
+    def conversations(self) -> Iterator[Entry]:
+        """Tell what the run knows of each conversation.
 
         Raises:
             RunError: If a source of conversations cannot be used.
@@ -159,7 +162,7 @@ class Run:
         for entry in self._ledger.entries(only_told=True):
             self._stop_if_asked()
             if self._tells_something(entry):
-                yield entry, list(self._ledger.talks_of(entry.conversation_id))
+                yield _with_what_was_read(entry, self._bookmarks)
         self._finder.move_mark(CONVERSATIONS_STREAM, self.started_ms)
 
     def talks(self) -> Iterator[Talk]:
@@ -170,7 +173,7 @@ class Run:
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
         self._find_all()
-        for talk in self._ledger.talks(self._finder.since_ms.get(TALKS)):
+        for talk in self._finder.seen_talks.all(self._finder.since_ms.get(TALKS)):
             self._stop_if_asked()
             if self.settings.shard.holds(talk.chat_id or ""):
                 yield talk
@@ -222,7 +225,11 @@ class Run:
         )
 
     def _problems(self) -> list[str]:
-        return [*self._books.tally.problems(), *bad_entries(self._finder.bad_entries)]
+        return [
+            *self._books.tally.problems(),
+            *bad_entries(self._finder.bad_entries),
+            *self._finder.problems,
+        ]
 
     def _plan(self, *, from_beginning: bool) -> Plan:
         settings, bookmarks = self.settings, self._bookmarks
@@ -240,9 +247,7 @@ class Run:
 
     def _find(self, *, from_beginning: bool) -> Iterator[Entry]:
         return self._finder.find(
-            self._bookmarks.pending(self.started_ms),
-            self.started_ms,
-            from_beginning=from_beginning,
+            self._bookmarks, self.started_ms, from_beginning=from_beginning
         )
 
     def _find_all(self) -> None:
@@ -301,6 +306,9 @@ class Run:
         return self._chats.history(job.conversation_id, job.since_ms)
 
     def _complete(self) -> None:
+        if self._finder.problems:
+            # Something may have happened that nobody was told of.
+            return
         if self.settings.crm is not None:
             for entry in self._ledger.entries():
                 if CRM in entry.sources:
@@ -309,11 +317,6 @@ class Run:
 
     def _tells_something(self, entry: Entry) -> bool:
         """Tell whether a row of `conversations` would say what none did before."""
-        if self.settings.crm is None:
-            return True
-        if CRM not in entry.sources:
-            # A row without its talks would overwrite one that has them.
-            return entry.outcome is not Outcome.UNCHANGED
         since_ms = self._finder.since_ms.get(CONVERSATIONS_STREAM)
         return (
             since_ms is None
@@ -326,7 +329,8 @@ class Run:
         self._stop.check(self._output)
 
     def _tick(self) -> None:
-        if self._progress is not None:
+        # Several threads search the CRM, and one shows how far the run is.
+        if self._progress is not None and threading.get_ident() == self._thread:
             self._progress.tick()
 
     def _snapshot(self, seconds: float) -> Snapshot:
@@ -341,6 +345,14 @@ class Run:
             if self._crm_host is None
             else self._crm_host.requests_made,
         )
+
+
+def _with_what_was_read(entry: Entry, bookmarks: Bookmarks) -> Entry:
+    """Add what earlier runs read of a conversation, where this one reads none."""
+    if entry.outcome is not None:
+        return entry
+    known = bookmarks.known(entry.conversation_id)
+    return replace(entry, newest_ms=(known.newest_ms or None) if known else None)
 
 
 def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:

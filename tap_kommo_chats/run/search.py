@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tap_kommo_chats.sources.crm import Window
+from tap_kommo_chats.sources.events import Window
+from tap_kommo_chats.state.event_memory import quarter_begin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ def plan_search(
         started_ms: When the run began, in milliseconds since 1970.
     """
     begins = {
-        stream: start_ms if until is None else until - margin_ms
+        stream: start_ms if until is None else quarter_begin(until - margin_ms)
         for stream, until in until_ms.items()
     }
     is_first = None in until_ms.values()

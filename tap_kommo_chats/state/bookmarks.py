@@ -26,7 +26,7 @@ from tap_kommo_chats.state.search_mark import SearchMark
 from tap_kommo_chats.times import SECOND_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tap_kommo_chats.sharding import Shard
     from tap_kommo_chats.state.known import Known
@@ -56,6 +56,10 @@ class Bookmarks:
         if state.get(MADE_OF, made_of) != made_of:
             self._forget_digests()
         state[MADE_OF] = made_of
+
+    def has_others_than(self, conversation_ids: Iterable[str]) -> bool:
+        """Tell whether a conversation was read that is none of some."""
+        return not self._known.keys() <= set(conversation_ids)
 
     @property
     def is_empty(self) -> bool:
@@ -118,6 +122,10 @@ class Bookmarks:
     def is_owed(self, conversation_id: str) -> bool:
         """Tell whether a conversation failed and was not read since."""
         return conversation_id in self._state.get(OWED, ())
+
+    def is_covered(self, conversation_id: str) -> bool:
+        """Tell whether a conversation was read and nothing of it is owed."""
+        return conversation_id in self._known and not self.is_owed(conversation_id)
 
     def owe(self, conversation_id: str, started_ms: int) -> None:
         """Note that a conversation could not be read. What is known of it stays.

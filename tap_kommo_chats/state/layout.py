@@ -7,8 +7,9 @@ Each stream has a part of its own:
                       "made_of": "<digest>",
                       "owed": {"<conversation id>": <milliseconds>, ...},
                       "searched_until": {"<origin>": <milliseconds>, ...},
+                      "events": {"<quarter of an hour>": "<count and digest>", ...},
                       "shard": "<number>/<of>"},
-     "talks": {"version": 1, "searched_until": {...}, "shard": ...},
+     "talks": {"version": 1, "searched_until": {...}, "events": {...}, "shard": ...},
      "conversations": the same}
 
 `bookmarks` and `known` say what the parts of the messages mean, `search_mark` what
@@ -43,9 +44,10 @@ CONVERSATIONS = "conversations"
 MADE_OF = "made_of"
 OWED = "owed"
 SEARCHED_UNTIL = "searched_until"
+EVENTS = "events"
 SHARD = "shard"
 
-_OF_ALL = (VERSION, SEARCHED_UNTIL, SHARD)
+_OF_ALL = (VERSION, SEARCHED_UNTIL, EVENTS, SHARD)
 _OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED)
 
 
@@ -138,6 +140,12 @@ def _check_known(part: Mapping[str, object]) -> None:
         if not isinstance(written, str) or read_known(written) is None:
             problem = f"{CONVERSATIONS!r} has for {key!r} what this tap does not write"
             raise StateError(problem)
+    events = part.get(EVENTS, {})
+    if not isinstance(events, dict) or not all(
+        isinstance(count, str) for count in events.values()
+    ):
+        problem = f"{EVENTS!r} is not an object of texts"
+        raise StateError(problem)
     if not isinstance(part.get(MADE_OF, ""), str):
         problem = f"{MADE_OF!r} is not text"
         raise StateError(problem)

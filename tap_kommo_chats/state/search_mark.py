@@ -10,10 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.sharding import WHOLE, Shard
-from tap_kommo_chats.state.layout import SEARCHED_UNTIL, SHARD, THIS_VERSION, VERSION
+from tap_kommo_chats.state.layout import (
+    EVENTS,
+    SEARCHED_UNTIL,
+    SHARD,
+    THIS_VERSION,
+    VERSION,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class SearchMark:
@@ -46,13 +52,23 @@ class SearchMark:
         times = [until.get(origin) for origin in origins]
         return None if None in times else min(times)
 
-    def move(self, origins: Iterable[str], start_ms: int) -> None:
+    @property
+    def events(self) -> Mapping[str, str]:
+        """What the last search remembered of the events it found."""
+        events: dict[str, str] = self._state.get(EVENTS, {})
+        return events
+
+    def move(
+        self, origins: Iterable[str], start_ms: int, events: Mapping[str, str]
+    ) -> None:
         """Note that all with events before a run was written, or is owed.
 
         Args:
             origins: The origins that were looked for.
             start_ms: When the run started, in milliseconds since 1970.
+            events: What the search remembers of them.
         """
+        self._state[EVENTS] = dict(events)
         self._state[VERSION] = THIS_VERSION
         self._state[SEARCHED_UNTIL] = dict.fromkeys(sorted(origins), start_ms)
 
@@ -72,4 +88,5 @@ class SearchMark:
             self._state[SHARD] = str(shard)
         if not shard.is_within(before):
             self._state.pop(SEARCHED_UNTIL, None)
+            self._state.pop(EVENTS, None)
         return before

@@ -30,5 +30,5 @@ class ConversationsStream(PlainStream):
         run = self.open_run()
         scope_id = run.settings.scope_id
         masked = self.record_mask.apply
-        for entry, talks in run.conversations():
-            yield masked(to_record(entry, talks, scope_id, run.started_ms))
+        for entry in run.conversations():
+            yield masked(to_record(entry, scope_id, run.started_ms))

@@ -127,6 +127,7 @@ def load(
         large = stack.enter_context(Sandbox(generated_store(48, 60)))
         small = stack.enter_context(Sandbox(seeded_store()))
         small.chats.scope_id = OTHER_SCOPE
+        small.crm.store.account["amojo_id"] = OTHER_SCOPE.split("_")[1]
         small_ids = small.store.conversation_ids()[:8]
         large.answer = FailsAtFirst(in_shard(FAILING, large)[0])
         settings = {

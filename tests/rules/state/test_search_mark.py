@@ -22,10 +22,11 @@ def test_what_was_never_searched_for_has_no_mark() -> None:
 
 def test_a_mark_is_where_the_search_of_its_origins_ended() -> None:
     moved = mark()
-    moved.move(["a", "b"], RUN)
+    moved.move(["a", "b"], RUN, {"1": "2 x"})
 
     assert moved.until_ms(["a", "b"]) == RUN
     assert moved.until_ms(["b"]) == RUN
+    assert moved.events == {"1": "2 x"}
 
 
 def test_the_origin_that_lags_most_counts() -> None:
@@ -36,7 +37,7 @@ def test_an_origin_that_is_no_longer_looked_for_is_forgotten() -> None:
     moved = mark(searched_until={"a": 7})
     assert moved.has_others(["b"])
 
-    moved.move(["b"], RUN)
+    moved.move(["b"], RUN, {})
 
     assert moved.until_ms(["a"]) is None
     assert not moved.has_others(["b"])

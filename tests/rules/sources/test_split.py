@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_kommo_chats.run.split import SPANS_AT_MOST, Span, split
+from tap_kommo_chats.sources.split import SPANS_AT_MOST, Span, split
 
 MINUTE = 60 * 1000
 DAY = 24 * 60 * MINUTE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tap_kommo_chats.state.event_memory import quarter_begin
 from tap_kommo_chats.times import DAY_MS
 
 PAGES_EACH = 4
@@ -40,6 +41,8 @@ class Span:
 def split(span: Span, page_ms: int) -> list[Span]:
     """Part a span into some that can be searched at once, the youngest first.
 
+    Each begins where a quarter of an hour does, which is what is remembered of events.
+
     Args:
         span: All of it.
         page_ms: How long a time the events of its youngest page are from, in
@@ -55,5 +58,7 @@ def split(span: Span, page_ms: int) -> list[Span]:
         left_ms = span.to_ms - span.from_ms
         count = max(1, min(SPANS_AT_MOST, left_ms // each_ms))
         ends = [span.to_ms - left_ms * n // count for n in range(count)]
+    inner = {quarter_begin(end) for end in ends[1:]} - {span.to_ms, span.from_ms}
+    ends = [span.to_ms, *sorted(inner, reverse=True)]
     begins = [*ends[1:], span.from_ms]
     return [Span(begin, end) for begin, end in zip(begins, ends, strict=True)]

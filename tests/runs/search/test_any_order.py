@@ -260,7 +260,7 @@ class Search(RuleBasedStateMachine):
                 self.state = line["value"]
             elif line["type"] == "RECORD" and line["stream"] == "chat_history":
                 self.loaded.add(line["record"]["message_id"])
-            elif line["type"] == "RECORD":
+            elif line["type"] == "RECORD" and line["stream"] in self.rows:
                 self.upsert(line["stream"], line["record"])
 
     def upsert(self, stream: str, row: dict[str, Any]) -> None:

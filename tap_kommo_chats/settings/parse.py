@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tap_kommo_chats.errors import SettingsError
 from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.identifiers import UUID, normal_id, segment_flaw
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.settings.reader import Reader, kind_of
 from tap_kommo_chats.settings.schema import (
     DEFAULT_API_URL,
@@ -33,6 +34,8 @@ _SOURCES = (
 """The settings that say where conversations come from. They add up."""
 
 _NAMED_AT_MOST = 5
+_SHOWN_AT_MOST = 60
+"""Characters of an id that are shown."""
 
 
 def parse_settings(config: Config) -> Settings:
@@ -124,7 +127,8 @@ class _Parser(Reader):
             if not isinstance(conversation_id, str):
                 flaws.append(f"number {place} is {kind_of(conversation_id)}")
             elif flaw := segment_flaw(conversation_id):
-                flaws.append(f"number {place} ({conversation_id!r}) {flaw}")
+                shown = printable(conversation_id, _SHOWN_AT_MOST)
+                flaws.append(f"number {place} ('{shown}') {flaw}")
         if flaws:
             named = ", ".join(flaws[:_NAMED_AT_MOST])
             more = f" and {len(flaws) - _NAMED_AT_MOST} more"
@@ -138,8 +142,8 @@ class _Parser(Reader):
         if odd:
             self.notes.append(
                 f"conversation_ids has {len(odd)} id(s) that are no UUID, such as "
-                f"{odd[0]!r}: Kommo's own ids are UUIDs, and it answers an id that it "
-                "does not know with an empty history"
+                f"'{printable(odd[0], _SHOWN_AT_MOST)}': Kommo's own ids are UUIDs, "
+                "and it answers an id that it does not know with an empty history"
             )
         if dropped := len(given) - len(unique):
             self.notes.append(

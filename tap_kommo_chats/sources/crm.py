@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.errors import BadRequestError, NotFoundError
 from tap_kommo_chats.integers import read_id
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.records.conversations import CRM, Conversation
 from tap_kommo_chats.records.talks import read_talk
 from tap_kommo_chats.times import SECOND_MS
@@ -39,6 +40,10 @@ logger = logging.getLogger("tap-kommo-chats")
 _EVENT_TYPES = ("incoming_chat_message", "outgoing_chat_message", "talk_created")
 _TALKS_AT_ONCE = 50
 """Talks asked for in one request: as many as keep its address below 2 kB."""
+
+_NAMED_AT_MOST = 20
+_ORIGIN_AT_MOST = 60
+"""Characters of an origin that are shown."""
 
 _OWN_ORIGIN = "amo.ext."
 """How the origin of any integration's channel begins (documented by Kommo)."""
@@ -276,8 +281,11 @@ class CrmSource:
     def _tell(self) -> None:
         if self._skipped:
             origins = ", ".join(
-                f"{origin} ({count})" for origin, count in self._skipped.most_common()
+                f"{printable(origin, _ORIGIN_AT_MOST)} ({count})"
+                for origin, count in self._skipped.most_common(_NAMED_AT_MOST)
             )
+            if len(self._skipped) > _NAMED_AT_MOST:
+                origins += f" and {len(self._skipped) - _NAMED_AT_MOST} more"
             logger.info(
                 "Left out what is not of crm_origins, because the Chats API gives "
                 "an integration the messages of its own channel only: %s",

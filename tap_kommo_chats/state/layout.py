@@ -22,7 +22,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import StateError
+from tap_kommo_chats.identifiers import segment_flaw
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.sharding import Shard
+from tap_kommo_chats.times import CALENDAR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,6 +45,9 @@ READ_SINCE = "read_since"
 OWED = "owed"
 SEARCHED_UNTIL = "searched_until"
 SHARD = "shard"
+
+_SHOWN_AT_MOST = 60
+"""Characters of a name or an id that are shown."""
 
 _OF_ALL = (VERSION, SEARCHED_UNTIL, SHARD)
 _OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, READ_SINCE, OWED)
@@ -65,7 +71,9 @@ def check_state(state: object) -> None:
     names = {MESSAGES: _OF_MESSAGES, CONVERSATIONS_STREAM: _OF_ALL, TALKS: _OF_ALL}
     for stream, part in bookmarks.items():
         if stream not in names:
-            problem = f"it has bookmarks of {stream!r}, which is no stream of this tap"
+            problem = (
+                f"it has bookmarks of {_shown(stream)}, which is no stream of this tap"
+            )
             raise StateError(problem)
         # Some loaders write null for a stream with nothing to keep.
         if part is not None:
@@ -84,8 +92,8 @@ def check_part(stream: str, part: object, names: Iterable[str] = _OF_MESSAGES) -
     _check_version(part)
     if unknown := sorted(set(part) - set(names)):
         problem = (
-            f"the bookmarks of {stream} have {unknown[0]!r}, which this tap does not "
-            "write there (it keeps one time per conversation)"
+            f"the bookmarks of {stream} have {_shown(unknown[0])}, which this tap does "
+            "not write there (it keeps one time per conversation)"
         )
         raise StateError(problem)
     _check_times(part)
@@ -117,7 +125,10 @@ def _check_times(part: Mapping[str, object]) -> None:
             raise StateError(problem)
         for key, time_ms in times.items():
             if not _is_time(time_ms):
-                problem = f"{name!r} has for {key!r} no time in milliseconds"
+                problem = f"{name!r} has for {_shown(key)} no time in milliseconds"
+                raise StateError(problem)
+            if name != SEARCHED_UNTIL and (flaw := segment_flaw(key)):
+                problem = f"{name!r} has an id, {_shown(key)}, that {flaw}"
                 raise StateError(problem)
     needs_start = part.get(CONVERSATIONS) or READ_SINCE in part
     if needs_start and not _is_time(part.get(READ_SINCE)):
@@ -126,4 +137,13 @@ def _check_times(part: Mapping[str, object]) -> None:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    # One beyond the calendar would fit into no record.
+    return (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and 0 <= value < CALENDAR_MS.stop
+    )
+
+
+def _shown(name: str) -> str:
+    return f"'{printable(name, _SHOWN_AT_MOST)}'"

@@ -7,13 +7,16 @@ outlives the run, and no message is in it.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import weakref
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from tap_kommo_chats.errors import RunError
 from tap_kommo_chats.records.conversations import Entry, Outcome
 from tap_kommo_chats.records.talks import Talk, read_talk
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tap_kommo_chats.records.conversations import Conversation
+
+_Row: TypeAlias = tuple[Any, ...]
 
 _ROWS_AT_ONCE = 1000
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -98,6 +103,30 @@ class Ledger:
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_TABLES}"
         )
 
+    # The database
+
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> Iterator[_Row]:
+        """Yield the rows of a statement, which is run when the first is asked for.
+
+        Raises:
+            RunError: If the database cannot take or give what it should.
+        """
+        try:
+            yield from self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            msg = (
+                f"What the run knows cannot be kept in {_folder()} ({error}): make room"
+                " there, let this user write there, or name another folder in TMPDIR"
+            )
+            raise RunError(msg) from None
+
+    def _first(self, statement: str, values: tuple[Any, ...]) -> _Row | None:
+        return next(self._rows(statement, values), None)
+
+    def _do(self, statement: str, values: tuple[Any, ...]) -> None:
+        for _ in self._rows(statement, values):
+            pass
+
     # Conversations
 
     def learn(self, conversation: Conversation) -> Entry:
@@ -109,18 +138,18 @@ class Ledger:
         Returns:
             What is known of it now.
         """
-        row = self._database.execute(
+        row = self._first(
             "SELECT sources, last_activity_ms, outcome FROM conversations"
             " LEFT JOIN outcomes USING (conversation_id) WHERE conversation_id = ?",
             (conversation.conversation_id,),
-        ).fetchone()
+        )
         if row is None:
             entry = Entry(
                 conversation.conversation_id,
                 (conversation.source,),
                 conversation.last_activity_ms,
             )
-            self._database.execute(
+            self._do(
                 "INSERT INTO conversations (conversation_id, sources, last_activity_ms)"
                 " VALUES (?, ?, ?)",
                 (entry.conversation_id, conversation.source, entry.last_activity_ms),
@@ -141,7 +170,7 @@ class Ledger:
             max(times, default=None),
             self._outcome(conversation.conversation_id, row[2]),
         )
-        self._database.execute(
+        self._do(
             "UPDATE conversations SET sources = ?, last_activity_ms = ?"
             " WHERE conversation_id = ?",
             (" ".join(sources), entry.last_activity_ms, entry.conversation_id),
@@ -164,7 +193,7 @@ class Ledger:
 
     def _write_noted(self) -> None:
         noted = [(id_, *values) for id_, values in self._noted.items()]
-        self._database.execute(_NOTE_ALL, (_ENCODER.encode(noted).decode(),))
+        self._do(_NOTE_ALL, (_ENCODER.encode(noted).decode(),))
         self._noted.clear()
 
     def _outcome(self, conversation_id: str, written: str | None) -> Outcome | None:
@@ -174,7 +203,7 @@ class Ledger:
 
     def conversation_ids(self) -> Iterator[str]:
         """Go through the ids of all conversations that a source named."""
-        for (conversation_id,) in self._database.execute(
+        for (conversation_id,) in self._rows(
             "SELECT conversation_id FROM conversations"
         ):
             yield conversation_id
@@ -187,13 +216,14 @@ class Ledger:
         number = 0
         while True:
             self._write_noted()
-            rows = self._database.execute(
+            found = self._rows(
                 "SELECT number, conversation_id, sources, last_activity_ms, outcome,"
                 " newest_ms, read_ms, error FROM conversations"
                 " LEFT JOIN outcomes USING (conversation_id) WHERE number > ?"
                 " ORDER BY number LIMIT ?",
                 (number, _ROWS_AT_ONCE),
-            ).fetchall()
+            )
+            rows = list(found)
             if not rows:
                 return
             for number, id_, sources, activity, outcome, newest, read, error in rows:  # noqa: B007 (the last one is where the next rows begin)
@@ -211,7 +241,7 @@ class Ledger:
 
     def keep_talk(self, talk: Talk) -> None:
         """Keep a talk for the run, in place of what was known of it."""
-        self._database.execute(
+        self._do(
             "INSERT OR REPLACE INTO talks VALUES (?, ?, ?, ?)",
             (
                 talk.talk_id,
@@ -223,20 +253,16 @@ class Ledger:
 
     def note_gone_talk(self, talk_id: int) -> None:
         """Note that the CRM knows a talk no more."""
-        self._database.execute(
-            "INSERT OR IGNORE INTO talks (talk_id) VALUES (?)", (talk_id,)
-        )
+        self._do("INSERT OR IGNORE INTO talks (talk_id) VALUES (?)", (talk_id,))
 
     def was_asked_for(self, talk_id: int) -> bool:
         """Tell whether a talk is known in this run, be it gone or not."""
-        found = self._database.execute(
-            "SELECT 1 FROM talks WHERE talk_id = ?", (talk_id,)
-        )
-        return found.fetchone() is not None
+        found = self._first("SELECT 1 FROM talks WHERE talk_id = ?", (talk_id,))
+        return found is not None
 
     def talk(self, talk_id: int) -> Talk | None:
         """Return a talk that was kept; None when it is gone or not known."""
-        found = self._database.execute(
+        found = self._rows(
             "SELECT talk FROM talks WHERE talk_id = ? AND talk IS NOT NULL", (talk_id,)
         )
         return next(_talks(found), None)
@@ -248,7 +274,7 @@ class Ledger:
             sightings: The talk, and when it happened, in milliseconds since 1970.
         """
         written = _ENCODER.encode(list(sightings)).decode()
-        self._database.execute(_NOTE_SIGHTINGS, (written,))
+        self._do(_NOTE_SIGHTINGS, (written,))
 
     def talks(self, since_ms: int | None = None) -> Iterator[Talk]:
         """Go through all talks that are not gone, by their ids.
@@ -257,19 +283,28 @@ class Ledger:
             since_ms: Only those in which something happened from then on, in
                 milliseconds since 1970; None for all.
         """
-        return _talks(self._database.execute(_TALKS_SINCE, (since_ms,)))
+        return _talks(self._rows(_TALKS_SINCE, (since_ms,)))
 
     def talks_of(self, conversation_id: str) -> Iterator[Talk]:
         """Go through the talks of a conversation, the one updated last at the end."""
         return _talks(
-            self._database.execute(
+            self._rows(
                 "SELECT talk FROM talks WHERE chat_id = ? ORDER BY updated_ms, talk_id",
                 (conversation_id,),
             )
         )
 
 
-def _talks(rows: Iterable[tuple[bytes]]) -> Iterator[Talk]:
+def _folder() -> str:
+    """Name the folder that SQLite takes for what is temporary (it does not tell)."""
+    named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"))
+    for folder in (*named, "/var/tmp", "/usr/tmp", "/tmp"):  # noqa: S108 (SQLite's)
+        if folder and Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return "any folder for temporary files"
+
+
+def _talks(rows: Iterable[_Row]) -> Iterator[Talk]:
     for (value,) in rows:
         talk = read_talk(_DECODER.decode(value))
         if talk is not None:

@@ -20,7 +20,7 @@ from tap_kommo_chats.settings.schema import (
 )
 from tap_kommo_chats.settings.values import CrmSettings, Settings, SQLSettings
 from tap_kommo_chats.sharding import WHOLE, Shard
-from tap_kommo_chats.times import DAY_MS, instant_ms
+from tap_kommo_chats.times import CALENDAR_MS, DAY_MS, instant_ms
 
 if TYPE_CHECKING:
     from tap_kommo_chats.settings.reader import Config
@@ -66,8 +66,11 @@ def parse_settings(config: Config) -> Settings:
         request_timeout=parser.integer(
             "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1
         ),
-        lookback_ms=DAY_MS
-        * parser.integer("lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0),
+        # No longer than all times there are, so that what is reckoned with it fits.
+        lookback_ms=min(
+            DAY_MS * parser.integer("lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0),
+            CALENDAR_MS.stop,
+        ),
         max_concurrency=parser.integer(
             "max_concurrency", DEFAULT_MAX_CONCURRENCY, at_least=1
         ),

@@ -14,6 +14,7 @@ from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
+    from tests.support.postgres import PostgresServer
 
 FULL = Path("/dev/full")
 A = "30477717-9f3c-4d3f-8101-60327e14dc48"
@@ -160,6 +161,24 @@ def test_a_state_with_times_beyond_the_calendar_is_told(
     done = tap("--state", str(path), config=config, folder=tmp_path)
 
     assert told(done).startswith("The state cannot be used: ")
+
+
+def test_infinity_in_a_database_is_told_and_its_conversation_is_read(
+    sandbox: Sandbox, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    sandbox.store.add(A, {"timestamp": 1, "message": {"id": "m"}})
+    query = f"SELECT '{A}' AS conversation_id, 'infinity'::timestamptz AS updated_at"
+    more = {
+        "conversations_sql_url": postgres.url("postgres"),
+        "conversations_sql_query": query,
+    }
+
+    done = tap(config={**config_for(sandbox), **more}, folder=tmp_path)
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("Row 1 of conversations_sql_query has an updated_at") == 1
+    assert done.stdout.count('"type":"RECORD","stream":"chat_history"') == 1
 
 
 def test_a_level_that_is_none_is_told(config: dict[str, Any], tmp_path: Path) -> None:

@@ -68,7 +68,11 @@ class IncompleteRunError(TapError):
     """Everything that could be delivered was, and something could not."""
 
 
-class TargetGoneError(TapError):
+class OutputError(TapError):
+    """Standard output takes no more of what the tap writes."""
+
+
+class TargetGoneError(OutputError):
     """Nobody reads what the tap writes any more."""
 
     def __init__(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 from singer_sdk import Tap
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.configuration._dict_config import parse_environment_config
+from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 from singer_sdk.helpers.capabilities import (
     CapabilitiesEnum,
     PluginCapabilities,
@@ -16,13 +18,17 @@ from singer_sdk.helpers.capabilities import (
 )
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from tap_kommo_chats.errors import SettingsError
+from tap_kommo_chats.errors import SettingsError, TapError
+from tap_kommo_chats.input_files import json_object, readable
+from tap_kommo_chats.log import hide_in_log
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.records.mask_paths import path_notes, path_problems
 from tap_kommo_chats.run.run import Run
 from tap_kommo_chats.run.stop import Stop
 from tap_kommo_chats.settings.masks import parse_masks
 from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
+from tap_kommo_chats.settings.secrets import secrets_of
 from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
@@ -35,8 +41,12 @@ from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
+    from typing import IO
 
+    import click
+    from jsonschema.protocols import Validator
     from singer_sdk import Stream
+    from singer_sdk.plugin_base import _ConfigInput
 
     from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.streams.plain import PlainStream
@@ -54,6 +64,9 @@ _DECIDING = (
     *("flattening_enabled", "flattening_max_depth", "flattening_max_key_length"),
 )
 """Settings that decide how records are written."""
+
+_SAID_AT_MOST = 200
+_REMEDY = "write it as the documentation of the Meltano SDK does"
 
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""
@@ -111,6 +124,65 @@ class TapKommoChats(Tap):
         """Whether a signal asked to stop."""
         return Stop()
 
+    @classmethod
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """Read the files of settings.
+
+        Raises:
+            SettingsError: If one cannot be read.
+        """
+        with readable("--config"):
+            return super().cb_config(ctx, param, value)
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run, with files of state and catalog that can be read.
+
+        Raises:
+            SettingsError: If one cannot be.
+        """
+        super().invoke(
+            about=about,
+            about_format=about_format,
+            config=config,
+            state=json_object("--state", state),
+            catalog=json_object("--catalog", catalog),
+        )
+
+    def setup_mapper(self) -> None:
+        """Set up the operator's stream maps.
+
+        The SDK takes its schemas from the given catalog. By then the streams have to
+        have masked those, and they do so when they are made.
+
+        Raises:
+            SettingsError: If they cannot be used, for a reason that the SDK has no
+                words for.
+            SingerSDKError: If it has.
+        """
+        _ = self.streams
+        try:
+            super().setup_mapper()
+        except (SingerSDKError, TapError):
+            raise
+        except Exception as error:  # noqa: BLE001 (the SDK raises whatever comes)
+            said = printable(f"{type(error).__name__}: {error}", _SAID_AT_MOST)
+            problem = (
+                f"stream_maps cannot be used ({said}): with flattening_enabled, no "
+                "field of a map may be named as a flattened one is"
+            )
+            raise SettingsError([problem]) from None
+
     def discover_streams(self) -> Sequence[Stream]:
         """Make the tap's streams, the talks where there is a CRM."""
         masks, _ = parse_masks(self.config)
@@ -119,15 +191,6 @@ class TapKommoChats(Tap):
             for kind in STREAMS
             if kind is not TalksStream or self.config.get("crm_url")
         ]
-
-    def setup_mapper(self) -> None:
-        """Set up the SDK's mapping, which takes its schemas from the given catalog.
-
-        By then the streams have to have masked those, and they do so when they are
-        made.
-        """
-        _ = self.streams
-        super().setup_mapper()
 
     @property
     def streams(self) -> dict[str, Stream]:
@@ -165,6 +228,26 @@ class TapKommoChats(Tap):
         """
         self.stop.request(signum)
 
+    @property
+    def _env_var_config(self) -> dict[str, Any]:
+        """What the environment sets.
+
+        The SDK ends with a traceback where it cannot read a value. Here that stays the
+        text that it is, so that the check of the settings names it.
+        """
+        try:
+            return dict(super()._env_var_config)
+        except ValueError:
+            pass
+        found: dict[str, Any] = {}
+        for name, setting in self.config_jsonschema["properties"].items():
+            one = {"properties": {name: setting}}
+            try:
+                found |= parse_environment_config(one, self._env_var_prefix)
+            except ValueError:
+                found[name] = os.environ[f"{self._env_var_prefix}{name.upper()}"]
+        return found
+
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings before anything is asked of Kommo.
 
@@ -180,22 +263,20 @@ class TapKommoChats(Tap):
         Raises:
             ConfigValidationError: If there are problems and they stop the run.
         """
+        hide_in_log(secrets_of(self._config))
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
-        others = {
-            name: value
-            for name, value in self._config.items()
-            if name not in OWN_SETTINGS
-        }
+        validator = JSONSchemaValidator(schema)
         shapes = [stream.shape for stream in STREAMS]
         masks, problems = parse_masks(self._config)
         notes = path_notes(masks, shapes)
         problems += path_problems(masks, shapes)
         problems += map_problems(self._config.get("stream_maps"), shapes)
         problems += [
-            f"{error.path[0]} is not usable: {error.message}"
-            for error in JSONSchemaValidator(schema).iter_errors(others)
-            if error.path
+            problem
+            for name, value in self._config.items()
+            if name not in OWN_SETTINGS
+            for problem in _problems(validator, name, {name: value})
         ]
         try:
             notes += self.settings.notes
@@ -208,3 +289,20 @@ class TapKommoChats(Tap):
             summary = "The settings cannot be used, nothing was asked of Kommo"
             raise ConfigValidationError(summary, errors=problems, schema=schema)
         return problems
+
+
+def _problems(validator: Validator, name: str, one: dict[str, Any]) -> list[str]:
+    """Say what is wrong with a setting of the SDK's, without showing its value."""
+    try:
+        errors = [error for error in validator.iter_errors(one) if error.path]
+    except Exception:  # noqa: BLE001 (the SDK's check of maps is no match for all)
+        return [f"{printable(name, _SAID_AT_MOST)} cannot be read: {_REMEDY}"]
+    problems = []
+    for error in errors:
+        kind = "what it should be"
+        if error.validator == "type":
+            kinds: Any = error.validator_value
+            kind = kinds if isinstance(kinds, str) else " or ".join(kinds)
+        place = printable(".".join(map(str, error.path)), _SAID_AT_MOST)
+        problems.append(f"{place} is not {kind}: {_REMEDY}")
+    return problems

@@ -21,6 +21,7 @@ from tap_kommo_chats.kommo.answers import (
     read_date,
 )
 from tap_kommo_chats.kommo.failures import MayPassError
+from tap_kommo_chats.printable import printable
 
 if TYPE_CHECKING:
     import requests
@@ -125,7 +126,7 @@ def _answer(response: requests.Response) -> str:
     parts = (body.get(name) for name in ("error_type", "title"))
     said = ": ".join(part for part in parts if isinstance(part, str) and part)
     said = re.sub(r"[0-9A-Za-z+/=_-]{24,}", "...", said)
-    said = " ".join(said.split())[:_SAID_AT_MOST]
+    said = printable(said.strip(), _SAID_AT_MOST)
     return f"Kommo answered {response.status_code}{f' ({said})' if said else ''}"
 
 

@@ -211,7 +211,8 @@ def lists(settings: Settings, pending: Iterable[str], report: Report) -> list[So
         [Conversation(id_, CONFIG) for id_ in settings.conversation_ids]
     ]
     if settings.conversations_file is not None:
-        found.append(FileSource(settings.conversations_file, report))
+        file = settings.conversations_file
+        found.append(FileSource(file, report, settings.request_timeout))
     if settings.sql is not None:
         found.append(SQLSource(settings.sql.url, settings.sql.query, report))
     if settings.crm is not None:

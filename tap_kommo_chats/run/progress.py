@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from tqdm import tqdm
 
+from tap_kommo_chats.log import handlers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import NoReturn, TextIO
@@ -337,19 +339,9 @@ class _Above:
 
 def _handlers_of(terminal: TextIO) -> Iterator[logging.StreamHandler[TextIO | _Above]]:
     """Find whatever writes the log to a terminal, as the operator set it up."""
-    seen: set[logging.Handler] = set()
-    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
-    for logger in loggers:
-        # What is no logger stands for one that may come.
-        handlers = logger.handlers if isinstance(logger, logging.Logger) else ()
-        for handler in handlers:
-            if (
-                isinstance(handler, logging.StreamHandler)
-                and handler.stream is terminal
-                and handler not in seen
-            ):
-                seen.add(handler)
-                yield handler
+    for handler in handlers():
+        if isinstance(handler, logging.StreamHandler) and handler.stream is terminal:
+            yield handler
 
 
 def _width(terminal: TextIO) -> int:

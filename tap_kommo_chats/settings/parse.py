@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tap_kommo_chats.errors import SettingsError
 from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.identifiers import UUID, normal_id, segment_flaw
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.settings.reader import Reader, kind_of
 from tap_kommo_chats.settings.schema import (
     DEFAULT_API_URL,
@@ -19,7 +20,7 @@ from tap_kommo_chats.settings.schema import (
 )
 from tap_kommo_chats.settings.values import CrmSettings, Settings, SQLSettings
 from tap_kommo_chats.sharding import WHOLE, Shard
-from tap_kommo_chats.times import DAY_MS, instant_ms
+from tap_kommo_chats.times import CALENDAR_MS, DAY_MS, instant_ms
 
 if TYPE_CHECKING:
     from tap_kommo_chats.settings.reader import Config
@@ -33,6 +34,8 @@ _SOURCES = (
 """The settings that say where conversations come from. They add up."""
 
 _NAMED_AT_MOST = 5
+_SHOWN_AT_MOST = 60
+"""Characters of an id that are shown."""
 
 
 def parse_settings(config: Config) -> Settings:
@@ -63,8 +66,11 @@ def parse_settings(config: Config) -> Settings:
         request_timeout=parser.integer(
             "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1
         ),
-        lookback_ms=DAY_MS
-        * parser.integer("lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0),
+        # No longer than all times there are, so that what is reckoned with it fits.
+        lookback_ms=min(
+            DAY_MS * parser.integer("lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0),
+            CALENDAR_MS.stop,
+        ),
         max_concurrency=parser.integer(
             "max_concurrency", DEFAULT_MAX_CONCURRENCY, at_least=1
         ),
@@ -124,7 +130,8 @@ class _Parser(Reader):
             if not isinstance(conversation_id, str):
                 flaws.append(f"number {place} is {kind_of(conversation_id)}")
             elif flaw := segment_flaw(conversation_id):
-                flaws.append(f"number {place} ({conversation_id!r}) {flaw}")
+                shown = printable(conversation_id, _SHOWN_AT_MOST)
+                flaws.append(f"number {place} ('{shown}') {flaw}")
         if flaws:
             named = ", ".join(flaws[:_NAMED_AT_MOST])
             more = f" and {len(flaws) - _NAMED_AT_MOST} more"
@@ -138,8 +145,8 @@ class _Parser(Reader):
         if odd:
             self.notes.append(
                 f"conversation_ids has {len(odd)} id(s) that are no UUID, such as "
-                f"{odd[0]!r}: Kommo's own ids are UUIDs, and it answers an id that it "
-                "does not know with an empty history"
+                f"'{printable(odd[0], _SHOWN_AT_MOST)}': Kommo's own ids are UUIDs, "
+                "and it answers an id that it does not know with an empty history"
             )
         if dropped := len(given) - len(unique):
             self.notes.append(

@@ -19,6 +19,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.kommo.crm_answers import NOT_ALLOWED
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.records.conversations import CRM, Conversation
 from tap_kommo_chats.sources.events import MESSAGE_TYPES, ChatEvents
 from tap_kommo_chats.sources.first_search import FirstSearch
@@ -38,6 +39,8 @@ _OWN_ORIGIN = "amo.ext."
 """How the origin of any integration's channel begins (documented by Kommo)."""
 
 _ORIGINS_AT_MOST = 20
+_ORIGIN_AT_MOST = 60
+"""Characters of an origin that are shown."""
 
 
 class CrmSource:
@@ -97,7 +100,10 @@ class CrmSource:
             Nothing when none was.
         """
         others = self._seen.others(_ORIGINS_AT_MOST + 1)
-        named = [f"{origin} ({count})" for origin, count in others[:_ORIGINS_AT_MOST]]
+        named = [
+            f"{printable(origin, _ORIGIN_AT_MOST)} ({count})"
+            for origin, count in others[:_ORIGINS_AT_MOST]
+        ]
         return ", ".join(named + ["..."] * (len(others) > _ORIGINS_AT_MOST))
 
     def _listed(self) -> Iterator[Conversation]:

@@ -6,18 +6,23 @@ import csv
 import json
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, TextIO, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from tap_kommo_chats.errors import RunError
 from tap_kommo_chats.file_formats import file_format, is_packed
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.records.conversations import FILE, Conversation
 from tap_kommo_chats.sources.listing import ID_COLUMN, read_entry
+from tap_kommo_chats.sources.timeouts import timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tap_kommo_chats.sources.listing import Report
+
+LINE_AT_MOST = 1024 * 1024
+"""Characters of a line, or of the lines that are one row of a table. An id has 36."""
 
 _EXTRAS = {
     "s3": "s3",
@@ -32,20 +37,30 @@ _EXTRAS = {
 }
 """The extra that brings what fsspec needs, by the URL's scheme."""
 
+_SAID_AT_MOST = 200
+
+_Found: TypeAlias = "tuple[int, Mapping[str, object] | str]"
+"""The number of a line, and what it says; or why it cannot be read."""
+
+_UNREADABLE = "cannot be read"
+_TOO_LONG = f"is longer than {LINE_AT_MOST} characters"
+
 
 class FileSource:
     """A file with one conversation a line. It is read line by line, never whole."""
 
-    def __init__(self, location: str, report: Report) -> None:
+    def __init__(self, location: str, report: Report, timeout: int) -> None:
         """Keep where it is; it is opened when it is iterated.
 
         Args:
             location: A path or any URL that fsspec opens, with a suffix that
                 `file_format` knows.
             report: Is told of each line that is not as it should be.
+            timeout: Seconds to wait for a server to connect or to send something.
         """
         self._location = location
         self._report = report
+        self._timeout = timeout
 
     def __iter__(self) -> Iterator[Conversation]:
         """Yield the conversations in the file's order.
@@ -54,17 +69,17 @@ class FileSource:
             RunError: If the file cannot be opened, or breaks off.
         """
         read_lines = _READERS[file_format(self._location) or ".txt"]
-        with _opened(self._location) as file:
-            for number, entry in read_lines(file):
+        with _opened(self._location, self._timeout) as file:
+            for number, entry in read_lines(_Lines(file)):
                 where = f"Line {number} of conversations_file"
-                if entry is None:
-                    self._report(f"{where} cannot be read and was left out")
+                if isinstance(entry, str):
+                    self._report(f"{where} {entry} and was left out")
                 elif conversation := read_entry(entry, FILE, where, self._report):
                     yield conversation
 
 
 @contextmanager
-def _opened(location: str) -> Iterator[TextIO]:
+def _opened(location: str, timeout: int) -> Iterator[TextIO]:
     # Imported only by those who list conversations in a file.
     import fsspec  # noqa: PLC0415
 
@@ -76,7 +91,7 @@ def _opened(location: str) -> Iterator[TextIO]:
             encoding="utf-8-sig",
             # A name that is not UTF-8 is one bad line, and not the end of the file.
             errors="surrogateescape",
-            newline="",
+            **timeouts(location, timeout),
         ) as file:
             yield cast("TextIO", file)
     except ImportError as error:
@@ -84,7 +99,7 @@ def _opened(location: str) -> Iterator[TextIO]:
         remedy = (
             f"pip install 'tap-kommo-chats[{_EXTRAS[scheme]}]'"
             if scheme in _EXTRAS
-            else str(error)
+            else printable(str(error), _SAID_AT_MOST)
         )
         msg = f"conversations_file needs a package for {scheme}:// to be read: {remedy}"
         raise RunError(msg) from None
@@ -93,32 +108,104 @@ def _opened(location: str) -> Iterator[TextIO]:
     except Exception as error:  # noqa: BLE001 (see below)
         # Each of the places fsspec reaches has errors of its own. Their text is left
         # out, because it may quote a signed URL.
-        number = getattr(error, "errno", None)
-        reason = os.strerror(number) if type(number) is int else type(error).__name__
         msg = (
-            f"conversations_file cannot be read ({reason}): check the setting, that "
-            "the file is there and whole, and that this user may read it"
+            f"conversations_file cannot be read ({_reason(error)}): check the setting, "
+            "that the file is there and whole, and that this user may read it"
         )
         raise RunError(msg) from None
 
 
-def _texts(file: TextIO) -> Iterator[tuple[int, Mapping[str, object] | None]]:
-    for number, line in enumerate(file, start=1):
-        if line.strip():
-            yield number, {ID_COLUMN: line}
+def _reason(error: BaseException) -> str:
+    """Tell why a file cannot be read, by what caused it first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if "timeout" in type(error).__name__.lower():
+        return "no answer in time: check the network, or raise request_timeout"
+    status, number = getattr(error, "status", None), getattr(error, "errno", None)
+    if type(status) is int:
+        return f"HTTP {status}"
+    return os.strerror(number) if type(number) is int else type(error).__name__
 
 
-def _rows(file: TextIO) -> Iterator[tuple[int, Mapping[str, object] | None]]:
-    rows = csv.DictReader(file, strict=True)
-    if ID_COLUMN not in (rows.fieldnames or ()):
+class _LongLineError(Exception):
+    """A line is longer than any can be. The next one can be read."""
+
+
+class _Lines:
+    """The lines of a file, of which no more is held than one may be long.
+
+    Attributes:
+        number: How many were read.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self.number = 0
+        self._file = file
+        self._left = LINE_AT_MOST
+
+    def begin(self) -> None:
+        """Begin an entry, which may take several lines."""
+        self._left = LINE_AT_MOST
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """Return the next line, with its end.
+
+        Raises:
+            _LongLineError: If the entry gets too long with it. The line is passed over.
+        """
+        line = self._file.readline(self._left + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) <= self._left:
+            self._left -= len(line)
+            return line
+        while line and not line.endswith("\n"):
+            line = self._file.readline(LINE_AT_MOST)
+        raise _LongLineError
+
+
+def _each(lines: _Lines) -> Iterator[tuple[int, str | None]]:
+    """Yield the lines that are entries of their own, with None for one too long."""
+    while True:
+        lines.begin()
+        try:
+            line = next(lines)
+        except StopIteration:
+            return
+        except _LongLineError:
+            yield lines.number, None
+        else:
+            if line.strip():
+                yield lines.number, line
+
+
+def _texts(lines: _Lines) -> Iterator[_Found]:
+    for number, line in _each(lines):
+        yield number, _TOO_LONG if line is None else {ID_COLUMN: line}
+
+
+def _rows(lines: _Lines) -> Iterator[_Found]:
+    rows = csv.reader(lines, strict=True)
+    try:
+        names = next(rows, [])
+    except (csv.Error, _LongLineError):
+        names = []
+    if ID_COLUMN not in names:
         msg = (
             f"conversations_file has no column {ID_COLUMN}: name the columns in its "
             "first line"
         )
         raise RunError(msg)
     while True:
+        lines.begin()
         try:
             row = next(rows, None)
+        except _LongLineError:
+            yield lines.number, _TOO_LONG
         except csv.Error as error:
             if "end of data" in str(error):
                 msg = (
@@ -126,25 +213,29 @@ def _rows(file: TextIO) -> Iterator[tuple[int, Mapping[str, object] | None]]:
                     "that the lines after it cannot be told apart: mend the file"
                 )
                 raise RunError(msg) from None
-            yield rows.reader.line_num, None
-            continue
-        if row is None:
-            return
-        yield rows.line_num, row
+            yield lines.number, _UNREADABLE
+        else:
+            if row is None:
+                return
+            if row:
+                yield lines.number, dict(zip(names, row, strict=False))
 
 
-def _objects(file: TextIO) -> Iterator[tuple[int, Mapping[str, object] | None]]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
+def _objects(lines: _Lines) -> Iterator[_Found]:
+    for number, line in _each(lines):
+        if line is None:
+            yield number, _TOO_LONG
             continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
             value = None
-        yield number, value if isinstance(value, dict) else None
+        yield number, value if isinstance(value, dict) else _UNREADABLE
 
 
-_READERS: dict[
-    str, Callable[[TextIO], Iterable[tuple[int, Mapping[str, object] | None]]]
-] = {".txt": _texts, ".csv": _rows, ".jsonl": _objects}
-"""By suffix: what reads a file line by line, and yields None for one it cannot read."""
+_READERS: dict[str, Callable[[_Lines], Iterator[_Found]]] = {
+    ".txt": _texts,
+    ".csv": _rows,
+    ".jsonl": _objects,
+}
+"""By suffix: what reads a file line by line."""

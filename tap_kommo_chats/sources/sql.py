@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.errors import RunError
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.records.conversations import SQL, Conversation
+from tap_kommo_chats.redaction import Redaction, url_secrets
 from tap_kommo_chats.sources.listing import ID_COLUMN, read_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import psycopg
     import sqlalchemy
+    from psycopg.abc import Buffer
 
     from tap_kommo_chats.sources.listing import Report
 
@@ -27,6 +33,23 @@ _DRIVERS = {
     "mariadb": "mariadb+pymysql",
 }
 """The drivers that the extras bring, for a URL that names none."""
+
+_ENCODED = "in a user or password, write @ as %40, / as %2F, : as %3A and % as %25"
+
+_MEANINGS = (
+    ("password|authentication|access denied|log[io]n failed", "it refuses the login"),
+    ("resolve|getaddrinfo|name or service", "its host is no name that resolves"),
+    ("refused", "its host refuses connections at that port"),
+    ("time(d|out)", "it does not answer in time"),
+    ("does not exist|unknown database", "there is no such database"),
+    (
+        "connection option|connection info|keyword argument",
+        "its driver does not take a parameter of the URL",
+    ),
+    (r"\b(ssl|tls|certificate)\b", "TLS failed"),
+)
+"""What drivers say when they cannot connect (looked at, never shown), and what it means
+to an operator."""
 
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
 
@@ -64,7 +87,7 @@ class SQLSource:
         """
         engine = self._engine()
         try:
-            with engine.connect() as connection:
+            with _connected(engine) as connection:
                 yield from self._rows(connection)
         except RunError:
             raise
@@ -89,11 +112,13 @@ class SQLSource:
                 else {}
             ),
         )
+        driver: Any = connection.connection.driver_connection
         if connection.dialect.name == "sqlite":
             # Python handles signals between its own steps only, and a query of SQLite's
             # would be one step.
-            driver: Any = connection.connection.driver_connection
             driver.set_progress_handler(lambda: 0, _STEPS_APART)
+        if connection.dialect.driver == "psycopg":
+            _let_times_be_text(driver)
         if statement := _READ_ONLY.get(connection.dialect.name):
             connection.exec_driver_sql(statement)
         # Not `text`, to which the colon of a time in the query would be a parameter.
@@ -126,25 +151,30 @@ class SQLSource:
         except (ArgumentError, ValueError):
             msg = (
                 "conversations_sql_url is not a SQLAlchemy URL: write one such as "
-                "postgresql://user:password@host:5432/database"
+                f"postgresql://user:password@host:5432/database; {_ENCODED}"
             )
             raise RunError(msg) from None
         url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+        if url.host and "@" in f"{url.host}{url.database}":
+            # What follows the first @ would be asked for as a host.
+            msg = f"conversations_sql_url has more than one @: {_ENCODED}"
+            raise RunError(msg)
         if _is_missing_file(url):
             # SQLite would make an empty one.
             msg = (
-                f"conversations_sql_url names a file that is not there ({url.database})"
-                ": check the path (sqlite:////with/four/slashes is an absolute one)"
+                "conversations_sql_url names a file that is not there: check the path "
+                "(sqlite:////with/four/slashes is an absolute one)"
             )
             raise RunError(msg)
         try:
             return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
         except (ImportError, NoSuchModuleError) as error:
-            kind = url.drivername.partition("+")[0]
+            kind = printable(url.drivername.partition("+")[0], _SAID_AT_MOST)
             remedy = (
                 f"pip install 'tap-kommo-chats[{_EXTRAS[kind]}]'"
                 if url.drivername in _DRIVERS.values()
-                else f"install it beside the tap ({error})"
+                else "install it beside the tap "
+                f"({printable(str(error), _SAID_AT_MOST)})"
             )
             msg = f"conversations_sql_url needs a driver for {kind}: {remedy}"
             raise RunError(msg) from None
@@ -156,16 +186,68 @@ class SQLSource:
             raise RunError(msg) from None
 
     def _what_it_said(self, error: Exception) -> str:
-        """Quote the database, without what the URL has secret in it."""
-        import sqlalchemy  # noqa: PLC0415 (as above)
+        """Quote what the database says of the query, without what is secret."""
+        cause = _cause(error)
+        redact = Redaction({self._url, *url_secrets(self._url)})
+        said = printable(" ".join(redact(str(cause)).split()), _SAID_AT_MOST)
+        return f"{type(cause).__name__}: {said}"
 
-        cause: Any = getattr(error, "orig", None) or error
-        said = " ".join(str(cause).split())
-        password = sqlalchemy.make_url(self._url).password
-        for secret in (self._url, str(password or "")):
-            if secret:
-                said = said.replace(secret, "...")
-        return f"{type(cause).__name__}: {said[:_SAID_AT_MOST]}"
+
+@contextmanager
+def _connected(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
+    """Connect to the database.
+
+    Raises:
+        RunError: If that fails. What the driver says then is not quoted: it may hold
+            any piece of the URL, cut where nobody meant it to be.
+    """
+    try:
+        connection = engine.connect()
+    except Exception as error:  # noqa: BLE001 (drivers have errors of their own)
+        said = str(_cause(error)).lower()
+        meaning = next(
+            (meaning for words, meaning in _MEANINGS if re.search(words, said)),
+            type(_cause(error)).__name__,
+        )
+        msg = (
+            f"The database of conversations cannot be reached ({meaning}): check "
+            f"conversations_sql_url; {_ENCODED}"
+        )
+        raise RunError(msg) from None
+    with connection:
+        yield connection
+
+
+def _let_times_be_text(driver: psycopg.Connection[Any]) -> None:
+    """Let a time that Python has not be text, and not the end of the query.
+
+    PostgreSQL has `infinity`, and times before Christ.
+    """
+    from psycopg import Error  # noqa: PLC0415 (imported by those who need it)
+    from psycopg.types import datetime as types  # noqa: PLC0415 (as above)
+
+    def lenient(loader: type[Any]) -> type[Any]:
+        class Lenient(loader):  # type: ignore[misc]
+            def load(self, data: Buffer) -> object:
+                try:
+                    return super().load(data)
+                except Error:
+                    return bytes(data).decode()
+
+        return Lenient
+
+    for name, loader in (
+        ("date", types.DateLoader),
+        ("timestamp", types.TimestampLoader),
+        ("timestamptz", types.TimestamptzLoader),
+    ):
+        driver.adapters.register_loader(name, lenient(loader))
+
+
+def _cause(error: Exception) -> BaseException:
+    """Return the driver's error in SQLAlchemy's."""
+    cause: BaseException | None = getattr(error, "orig", None)
+    return cause or error
 
 
 def _is_missing_file(url: sqlalchemy.URL) -> bool:

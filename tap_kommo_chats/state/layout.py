@@ -23,8 +23,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import StateError
+from tap_kommo_chats.identifiers import segment_flaw
+from tap_kommo_chats.printable import printable
 from tap_kommo_chats.sharding import Shard
 from tap_kommo_chats.state.known import read_known
+from tap_kommo_chats.times import CALENDAR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,6 +49,9 @@ OWED = "owed"
 SEARCHED_UNTIL = "searched_until"
 EVENTS = "events"
 SHARD = "shard"
+
+_SHOWN_AT_MOST = 60
+"""Characters of a name or an id that are shown."""
 
 _OF_ALL = (VERSION, SEARCHED_UNTIL, EVENTS, SHARD)
 _OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED)
@@ -74,7 +80,9 @@ def check_state(state: object) -> None:
     }
     for stream, part in bookmarks.items():
         if stream not in names:
-            problem = f"it has bookmarks of {stream!r}, which is no stream of this tap"
+            problem = (
+                f"it has bookmarks of {_shown(stream)}, which is no stream of this tap"
+            )
             raise StateError(problem)
         # Some loaders write null for a stream with nothing to keep.
         if part is not None:
@@ -93,7 +101,7 @@ def check_part(stream: str, part: object, names: Iterable[str] = _OF_MESSAGES) -
     _check_version(part)
     if unknown := sorted(set(part) - set(names)):
         problem = (
-            f"the bookmarks of {stream} have {unknown[0]!r}, which this tap does not "
+            f"the bookmarks of {stream} have {_shown(unknown[0])}, which this tap does not "
             "write there (it keeps one text per conversation)"
         )
         raise StateError(problem)
@@ -127,8 +135,10 @@ def _check_times(part: Mapping[str, object]) -> None:
             raise StateError(problem)
         for key, time_ms in times.items():
             if not _is_time(time_ms):
-                problem = f"{name!r} has for {key!r} no time in milliseconds"
+                problem = f"{name!r} has for {_shown(key)} no time in milliseconds"
                 raise StateError(problem)
+            if name == OWED:
+                _check_id(name, key)
 
 
 def _check_known(part: Mapping[str, object]) -> None:
@@ -138,8 +148,11 @@ def _check_known(part: Mapping[str, object]) -> None:
         raise StateError(problem)
     for key, written in known.items():
         if not isinstance(written, str) or read_known(written) is None:
-            problem = f"{CONVERSATIONS!r} has for {key!r} what this tap does not write"
+            problem = (
+                f"{CONVERSATIONS!r} has for {_shown(key)} what this tap does not write"
+            )
             raise StateError(problem)
+        _check_id(CONVERSATIONS, key)
     events = part.get(EVENTS, {})
     if not isinstance(events, dict) or not all(
         isinstance(count, str) for count in events.values()
@@ -151,5 +164,20 @@ def _check_known(part: Mapping[str, object]) -> None:
         raise StateError(problem)
 
 
+def _check_id(name: str, id_: str) -> None:
+    if flaw := segment_flaw(id_):
+        problem = f"{name!r} has an id, {_shown(id_)}, that {flaw}"
+        raise StateError(problem)
+
+
 def _is_time(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    # One beyond the calendar would fit into no record.
+    return (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and 0 <= value < CALENDAR_MS.stop
+    )
+
+
+def _shown(name: str) -> str:
+    return f"'{printable(name, _SHOWN_AT_MOST)}'"

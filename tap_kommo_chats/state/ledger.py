@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tap_kommo_chats.records.conversations import Entry, Outcome
-from tap_kommo_chats.state.scratch import open_scratch
+from tap_kommo_chats.state.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ class Ledger:
     def __init__(self) -> None:
         """Start with nothing known."""
         self.size = 0
-        self._database = open_scratch(self, _TABLES)
+        self._scratch = Scratch(_TABLES)
         self._noted: dict[str, Noted] = {}
 
     def learn(self, conversation: Conversation) -> Entry:
@@ -96,7 +96,7 @@ class Ledger:
         Returns:
             What is known of it now.
         """
-        added = self._database.execute(
+        added = self._scratch.do(
             "INSERT OR IGNORE INTO conversations"
             " (conversation_id, sources, last_activity_ms) VALUES (?, ?, ?)",
             (
@@ -105,33 +105,33 @@ class Ledger:
                 conversation.last_activity_ms,
             ),
         )
-        if added.rowcount:
+        if added:
             self.size += 1
             return Entry(
                 conversation.conversation_id,
                 (conversation.source,),
                 conversation.last_activity_ms,
             )
-        row = self._database.execute(
+        known, activity_ms, outcome = self._scratch.first(
             "SELECT sources, last_activity_ms, outcome FROM conversations"
             " LEFT JOIN outcomes USING (conversation_id) WHERE conversation_id = ?",
             (conversation.conversation_id,),
-        ).fetchone()
-        sources = tuple(row[0].split())
+        ) or ("", None, None)
+        sources = tuple(known.split())
         if conversation.source not in sources:
             sources = (*sources, conversation.source)
         times = [
             moment
-            for moment in (row[1], conversation.last_activity_ms)
+            for moment in (activity_ms, conversation.last_activity_ms)
             if moment is not None
         ]
         entry = Entry(
             conversation.conversation_id,
             sources,
             max(times, default=None),
-            self._outcome(conversation.conversation_id, row[2]),
+            self._outcome(conversation.conversation_id, outcome),
         )
-        self._database.execute(
+        self._scratch.do(
             "UPDATE conversations SET sources = ?, last_activity_ms = ?"
             " WHERE conversation_id = ?",
             (" ".join(sources), entry.last_activity_ms, entry.conversation_id),
@@ -146,7 +146,7 @@ class Ledger:
 
     def _write_noted(self) -> None:
         noted = [(id_, *values) for id_, values in self._noted.items()]
-        self._database.execute(_NOTE_ALL, (_ENCODER.encode(noted).decode(),))
+        self._scratch.do(_NOTE_ALL, (_ENCODER.encode(noted).decode(),))
         self._noted.clear()
 
     def _outcome(self, conversation_id: str, written: str | None) -> Outcome | None:
@@ -166,7 +166,7 @@ class Ledger:
         number = 0
         while True:
             self._write_noted()
-            rows = self._database.execute(query, (number, _ROWS_AT_ONCE)).fetchall()
+            rows = list(self._scratch.rows(query, (number, _ROWS_AT_ONCE)))
             if not rows:
                 return
             for number, id_, sources, activity, outcome, newest, read, error in rows:  # noqa: B007 (the last one is where the next rows begin)

@@ -6,23 +6,79 @@ much is kept there. Nothing of it outlives the run, and no message is in it.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import weakref
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tap_kommo_chats.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Row: TypeAlias = tuple[Any, ...]
 
 
-def open_scratch(owner: object, tables: str) -> sqlite3.Connection:
-    """Open a database that is gone with its owner.
+class Scratch:
+    """The database, gone with whoever has it. One thread at a time uses it.
 
-    Args:
-        owner: Whose it is. One thread at a time uses it.
-        tables: SQL that makes its tables.
+    Each method raises `RunError` if the database cannot take or give what it should.
     """
-    # An empty name is a temporary database, deleted when it is closed.
-    database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-    # Python complains of one that nobody closes. Its garbage may be collected in any
-    # thread.
-    weakref.finalize(owner, database.close)
-    database.executescript(
-        f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {tables}"
-    )
-    return database
+
+    def __init__(self, tables: str) -> None:
+        """Open it, and make its tables by some SQL."""
+        # An empty name is a temporary database, deleted when it is closed.
+        self._database = sqlite3.connect(
+            "", isolation_level=None, check_same_thread=False
+        )
+        # Python complains of one that nobody closes. Its garbage may be collected in
+        # any thread.
+        weakref.finalize(self, self._database.close)
+        with _told():
+            self._database.executescript(
+                f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {tables}"
+            )
+
+    def rows(self, statement: str, values: Row = ()) -> Iterator[Row]:
+        """Yield the rows of a statement, which is run when the first is asked for."""
+        with _told():
+            yield from self._database.execute(statement, values)
+
+    def first(self, statement: str, values: Row = ()) -> Row | None:
+        """Return the first row of a statement; None when it has none."""
+        with _told():
+            row: Row | None = self._database.execute(statement, values).fetchone()
+            return row
+
+    def do(self, statement: str, values: Row = ()) -> int:
+        """Run a statement, and return how many rows it changed."""
+        with _told():
+            return self._database.execute(statement, values).rowcount
+
+    def do_many(self, statement: str, values: Iterable[Row]) -> None:
+        """Run a statement with each of some values."""
+        with _told():
+            self._database.executemany(statement, values)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        msg = (
+            f"What the run knows cannot be kept in {_folder()} ({error}): make room"
+            " there, let this user write there, or name another folder in TMPDIR"
+        )
+        raise RunError(msg) from None
+
+
+def _folder() -> str:
+    """Name the folder that SQLite takes for what is temporary (it does not tell)."""
+    named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"))
+    for folder in (*named, "/var/tmp", "/usr/tmp", "/tmp"):  # noqa: S108 (SQLite's)
+        if folder and Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return "any folder for temporary files"

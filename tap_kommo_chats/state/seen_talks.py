@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tap_kommo_chats.records.talks import read_talk
-from tap_kommo_chats.state.scratch import open_scratch
+from tap_kommo_chats.state.scratch import Row, Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,11 +73,11 @@ class SeenTalks:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._database = open_scratch(self, _TABLES)
+        self._scratch = Scratch(_TABLES)
 
     def keep(self, talks: Iterable[Talk]) -> None:
         """Keep talks for the run, in place of what was known of them."""
-        self._database.executemany(
+        self._scratch.do_many(
             "INSERT OR REPLACE INTO talks VALUES (?, ?, ?)",
             (
                 (talk.talk_id, talk.updated_ms, _ENCODER.encode(talk.value))
@@ -87,29 +87,24 @@ class SeenTalks:
 
     def note_gone(self, talk_id: int) -> None:
         """Note that the CRM does not show a talk, or not any more."""
-        self._database.execute(
-            "INSERT OR IGNORE INTO talks (talk_id) VALUES (?)", (talk_id,)
-        )
+        self._scratch.do("INSERT OR IGNORE INTO talks (talk_id) VALUES (?)", (talk_id,))
 
     def was_asked_for(self, talk_id: int) -> bool:
         """Tell whether a talk is known in this run, be it gone or not."""
-        found = self._database.execute(
-            "SELECT 1 FROM talks WHERE talk_id = ?", (talk_id,)
-        )
-        return found.fetchone() is not None
+        found = self._scratch.first("SELECT 1 FROM talks WHERE talk_id = ?", (talk_id,))
+        return found is not None
 
     def get(self, talk_id: int) -> Talk | None:
         """Return a talk that was kept; None when it is gone or not known."""
-        found = self._database.execute(
+        found = self._scratch.rows(
             "SELECT talk FROM talks WHERE talk_id = ? AND talk IS NOT NULL", (talk_id,)
         )
         return next(_talks(found), None)
 
     def count(self) -> int:
         """Tell how many there are that are not gone."""
-        found = self._database.execute("SELECT count(talk) FROM talks")
-        count: int = found.fetchone()[0]
-        return count
+        (count,) = self._scratch.first("SELECT count(talk) FROM talks") or (0,)
+        return int(count)
 
     def note_sightings(self, sightings: Iterable[tuple[int, int]]) -> None:
         """Note that something happened in talks.
@@ -126,28 +121,28 @@ class SeenTalks:
             since_ms: Only those in which something happened from then on, in
                 milliseconds since 1970; None for all.
         """
-        return _talks(self._database.execute(_SINCE, (since_ms,)))
+        return _talks(self._scratch.rows(_SINCE, (since_ms,)))
 
     def note_owner(self, owner: Owner, talk_ids: Iterable[int]) -> None:
         """Note which talks are somebody's. They were asked for, and are all."""
         whose = owner.kind, owner.number
-        self._database.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", whose)
-        self._database.executemany(
+        self._scratch.do("INSERT OR IGNORE INTO owners VALUES (?, ?)", whose)
+        self._scratch.do_many(
             "INSERT OR IGNORE INTO owned VALUES (?, ?, ?)",
             ((*whose, talk_id) for talk_id in talk_ids),
         )
 
     def knows_owner(self, owner: Owner) -> bool:
         """Tell whether somebody's talks were asked for."""
-        found = self._database.execute(
+        found = self._scratch.first(
             "SELECT 1 FROM owners WHERE kind = ? AND number = ?",
             (owner.kind, owner.number),
         )
-        return found.fetchone() is not None
+        return found is not None
 
     def of_owner(self, owner: Owner) -> list[Talk]:
         """Return somebody's talks; none when they were not asked for."""
-        found = self._database.execute(
+        found = self._scratch.rows(
             "SELECT talk FROM owned JOIN talks USING (talk_id)"
             " WHERE kind = ? AND number = ? AND talk IS NOT NULL",
             (owner.kind, owner.number),
@@ -168,17 +163,18 @@ class SeenTalks:
         Args:
             at_most: How many channels to return.
         """
-        return self._database.execute(
+        found = self._scratch.rows(
             "SELECT origin, count(*) FROM others GROUP BY origin"
             " ORDER BY 2 DESC, 1 LIMIT ?",
             (at_most,),
-        ).fetchall()
+        )
+        return [(origin, count) for origin, count in found]
 
     def _note(self, statement: str, pairs: Iterable[object]) -> None:
-        self._database.execute(statement, (_ENCODER.encode(list(pairs)).decode(),))
+        self._scratch.do(statement, (_ENCODER.encode(list(pairs)).decode(),))
 
 
-def _talks(rows: Iterable[tuple[bytes]]) -> Iterator[Talk]:
+def _talks(rows: Iterable[Row]) -> Iterator[Talk]:
     for (value,) in rows:
         talk = read_talk(_DECODER.decode(value))
         if talk is not None:

@@ -13,10 +13,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream
+from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import RecordMessage, Schema
 
+from tap_kommo_chats.errors import RunError, TapError
 from tap_kommo_chats.records.masks import Mask
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class PlainStream(Stream):
         deselected, which takes longer than anything else done with the record.
         """
         if not self._is_plain:
-            super()._write_record_message(record)
+            self._write_mapped(record)
             return
         self._tap.write_message(
             RecordMessage(
@@ -98,6 +100,25 @@ class PlainStream(Stream):
             )
         )
         self.state_manager.is_flushed = False
+
+    def _write_mapped(self, record: dict[str, Any]) -> None:
+        """Write what the operator's maps make of a record.
+
+        Raises:
+            RunError: If an expression cannot be applied to it.
+        """
+        try:
+            super()._write_record_message(record)
+        except (SingerSDKError, TapError):
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever an expression raises)
+            # Its text may quote the record.
+            msg = (
+                f"stream_maps cannot be applied to a record of {self.name} "
+                f"({type(error).__name__}): mend the expression that does not take all "
+                "values of its fields, null among them"
+            )
+            raise RunError(msg) from None
 
     @cached_property
     def _is_plain(self) -> bool:

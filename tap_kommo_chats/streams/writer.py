@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
 from singer_sdk.singerlib import RecordMessage, StateMessage
 
-from tap_kommo_chats.errors import TargetGoneError
+from tap_kommo_chats.errors import OutputError, TargetGoneError
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
@@ -36,11 +36,12 @@ class BufferedWriter(MsgSpecWriter):
 
         Raises:
             TargetGoneError: If standard output is a pipe that nobody reads.
+            OutputError: If it cannot be written for another reason.
         """
         try:
             sys.stdout.buffer.write(self.format_message(message))
-        except BrokenPipeError:
-            raise TargetGoneError from None
+        except OSError as error:
+            raise _failure(error) from None
         if not isinstance(message, RecordMessage):
             flush_output()
 
@@ -51,13 +52,33 @@ def flush_output() -> None:
     Raises:
         TargetGoneError: If standard output is a pipe that nobody reads, also when
             there is nothing to hand over.
+        OutputError: If it cannot be written for another reason.
+    """
+    end_output()
+    if _is_gone():
+        raise TargetGoneError
+
+
+def end_output() -> None:
+    """Hand over what is held back, to whoever it was who asked for it.
+
+    Raises:
+        TargetGoneError: If there is something to hand over, and nobody reads it.
+        OutputError: If it cannot be written for another reason.
     """
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise TargetGoneError from None
-    if _is_gone():
-        raise TargetGoneError
+    except OSError as error:
+        raise _failure(error) from None
+
+
+def _failure(error: OSError) -> OutputError:
+    if isinstance(error, BrokenPipeError):
+        return TargetGoneError()
+    return OutputError(
+        f"Standard output cannot be written ({error.strerror}), so the run was stopped:"
+        " let it lead to a target, or to a file with room"
+    )
 
 
 def _is_gone() -> bool:

@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from tests.runs.test_command import tap
+from tests.support.command import tap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

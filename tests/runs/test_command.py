@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
+from tests.support.command import COMMAND, MODULE, tap
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sandbox import Sandbox
-
-COMMAND = (str(Path(sys.executable).with_name("tap-kommo-chats")),)
-MODULE = (sys.executable, "-m", "tap_kommo_chats")
-
-
-def tap(
-    *arguments: str,
-    config: dict[str, Any] | None = None,
-    folder: Path | None = None,
-    command: tuple[str, ...] = COMMAND,
-    loglevel: str = "INFO",
-) -> subprocess.CompletedProcess[str]:
-    if config is not None and folder is not None:
-        path = folder / "config.json"
-        path.write_text(json.dumps(config), encoding="utf-8")
-        arguments = ("--config", str(path), *arguments)
-    return subprocess.run(
-        [*command, *arguments],
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-        env={**os.environ, "TAP_KOMMO_CHATS_LOGLEVEL": loglevel},
-        timeout=60,
-    )
 
 
 @pytest.mark.parametrize("command", [COMMAND, MODULE], ids=["script", "module"])

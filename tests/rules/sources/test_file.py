@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
+import socket
 import sys
-from typing import IO, TYPE_CHECKING
+import threading
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
 import pytest
-from aiohttp import web
+from aiohttp import ClientTimeout, web
 
 from tap_kommo_chats.errors import RunError
 from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.records.conversations import Conversation
-from tap_kommo_chats.sources.file import FileSource
+from tap_kommo_chats.sources.file import LINE_AT_MOST, FileSource
+from tap_kommo_chats.sources.timeouts import timeouts
 from tests.support.memory import peak_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
     from typing import TypeAlias
 
@@ -32,6 +36,9 @@ B = "7b1d2c90-0c35-4a0e-9f25-2f4f6a1f8f11"
 MOMENT = "2025-01-05T10:20:30Z"
 MOMENT_MS = 1_736_072_430_000
 
+SECONDS = {"connect_timeout": 7, "read_timeout": 7}
+TIMEOUT = ClientTimeout(total=300, connect=7, sock_read=7)
+
 TEXT = f"{A}\n{B}\n"
 TABLE = f"conversation_id,updated_at\n{A},{MOMENT}\n{B},\n"
 OBJECTS = (
@@ -40,10 +47,10 @@ OBJECTS = (
 )
 
 
-def read(location: object) -> tuple[list[Conversation], list[str]]:
+def read(location: object, timeout: int = 30) -> tuple[list[Conversation], list[str]]:
     """Read a list, and return what was said about it too."""
     said: list[str] = []
-    return list(FileSource(str(location), said.append)), said
+    return list(FileSource(str(location), said.append, timeout)), said
 
 
 def ids_of(location: object) -> list[str]:
@@ -52,10 +59,10 @@ def ids_of(location: object) -> list[str]:
     return [conversation.conversation_id for conversation in conversations]
 
 
-def refusal(location: object) -> str:
+def refusal(location: object, timeout: int = 30) -> str:
     """What is said of a file that cannot be read; one line without its name."""
     with pytest.raises(RunError) as raised:
-        read(location)
+        read(location, timeout)
     said = str(raised.value)
     assert said.startswith("conversations_file ")
     assert "\n" not in said
@@ -228,6 +235,70 @@ def test_a_bad_line_of_a_table_is_named_and_left_out(
     assert line.startswith(f"Line 4 of conversations_file {said}")
 
 
+LONG = b"a" * (LINE_AT_MOST + 1)
+ROWS_WITHOUT_END = b'x,"\n' + b'","\n' * (LINE_AT_MOST // 4)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("name", "content", "number"),
+    [
+        ("list.txt", b"%s\n%s\n%s" % (A.encode(), LONG, B.encode()), 2),
+        ("list.txt", b"%s\r\n%s\r\n%s" % (A.encode(), LONG, B.encode()), 2),
+        (
+            "list.csv",
+            b"conversation_id\n%s\n%s\n%s" % (A.encode(), LONG, B.encode()),
+            3,
+        ),
+        ("list.jsonl", OBJECTS.encode().replace(b"\n", b"\n[%s\n" % LONG, 1), 2),
+    ],
+    ids=["text", "CRLF", "table", "JSON"],
+)
+def test_a_line_that_is_too_long_is_left_out_and_the_next_ones_are_read(
+    write: Write, name: str, content: bytes, number: int, suffix: str
+) -> None:
+    conversations, (line,) = read(write(name + suffix, content))
+
+    assert [c.conversation_id for c in conversations] == [A, B]
+    assert line == (
+        f"Line {number} of conversations_file is longer than {LINE_AT_MOST} characters "
+        "and was left out"
+    )
+
+
+def test_a_line_may_be_as_long_as_that(write: Write) -> None:
+    padded = f"{A}\n".rjust(LINE_AT_MOST)
+
+    assert ids_of(write("list.txt", padded + B)) == [A, B]
+
+
+def test_a_row_of_many_lines_is_too_long_as_well(write: Write) -> None:
+    table = b"conversation_id,title\n%s\n%s,\n" % (ROWS_WITHOUT_END, B.encode())
+
+    conversations, said = read(write("list.csv", table))
+
+    assert conversations[-1].conversation_id == B
+    assert "is longer than" in said[0]
+
+
+def test_a_table_whose_first_line_is_too_long_has_no_column(write: Write) -> None:
+    table = b"conversation_id,%s\n%s\n" % (LONG, A.encode())
+
+    assert "has no column conversation_id" in refusal(write("list.csv", table))
+
+
+@pytest.mark.parametrize("name", ["list.txt", "list.csv", "list.jsonl"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_memory_stays_flat_however_long_a_line_is(
+    write: Write, name: str, suffix: str
+) -> None:
+    content = b"conversation_id\n%s\n" % (b"a" * 50_000_000)
+    path = write(name + suffix, content)
+    del content
+
+    assert peak_of(FileSource(str(path), lambda _: None, 30)) < 10_000_000
+
+
 def test_a_time_that_is_none_is_named_and_its_conversation_is_read(
     write: Write,
 ) -> None:
@@ -359,6 +430,67 @@ def test_a_server_that_is_not_there_is_told_without_the_url() -> None:
     assert "hush" not in said
 
 
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_the_timeout_holds_for_a_server_that_says_nothing(silent: str) -> None:
+    said = refusal(f"{silent}/list.txt", timeout=1)
+
+    assert "no answer in time: check the network, or raise request_timeout" in said
+
+
+def test_the_timeout_holds_for_a_server_that_falls_silent(sandbox: Sandbox) -> None:
+    asleep = threading.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield A.encode()
+        await asyncio.get_running_loop().run_in_executor(None, asleep.wait)
+
+    sandbox.answer = lambda _: web.Response(body=body())
+    try:
+        said = refusal(f"{sandbox.url}/list.txt", timeout=1)
+    finally:
+        asleep.set()
+
+    assert "raise request_timeout" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("s3://b/l.txt", {"s3": {"config_kwargs": SECONDS}}),
+        ("s3a://b/l.txt", {"s3a": {"config_kwargs": SECONDS}}),
+        ("gs://b/l.txt", {"gs": {"requests_timeout": TIMEOUT}}),
+        ("https://host/l.txt", {"https": {"client_kwargs": {"timeout": TIMEOUT}}}),
+        ("simplecache::gcs://b/l.txt", {"gcs": {"requests_timeout": TIMEOUT}}),
+        ("zip://l.txt::s3://b/l.zip", {"s3": {"config_kwargs": SECONDS}}),
+        ("az://c/l.txt", {}),
+        ("C:\\l.txt", {}),
+    ],
+)
+def test_each_place_is_told_the_timeout_in_its_own_words(
+    url: str, told: dict[str, Any]
+) -> None:
+    assert timeouts(url, 7) == told
+
+
+def test_what_the_environment_says_of_a_place_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(
+        fsspec.config.conf, "s3", {"config_kwargs": {"signature_version": "s3v4"}}
+    )
+
+    assert timeouts("simplecache::s3a://b/l.txt", 7)["s3a"]["config_kwargs"] == {
+        **SECONDS,
+        "signature_version": "s3v4",
+    }
+
+
 @pytest.mark.parametrize(
     ("url", "package", "extra"),
     [
@@ -408,7 +540,7 @@ def test_memory_stays_flat_however_long_the_list_is(
         else:
             content = "\n".join(["conversation_id", *ids])
         path = write(name, content)
-        return peak_of(FileSource(str(path), lambda _: None))
+        return peak_of(FileSource(str(path), lambda _: None, 30))
 
     peak(10)
     assert peak(many) < 1.2 * peak(few)
@@ -438,7 +570,7 @@ def test_a_file_is_closed_at_its_end(write: Write, opened: list[IO[str]]) -> Non
 def test_a_file_is_closed_when_the_reading_is_broken_off(
     write: Write, opened: list[IO[str]]
 ) -> None:
-    conversations = iter(FileSource(str(write("list.txt", TEXT)), lambda _: None))
+    conversations = iter(FileSource(str(write("list.txt", TEXT)), lambda _: None, 30))
     next(conversations)
     assert [handle.closed for handle in opened] == [False]
 
@@ -448,6 +580,6 @@ def test_a_file_is_closed_when_the_reading_is_broken_off(
 
 
 def test_a_file_is_opened_only_when_it_is_read(opened: list[IO[str]]) -> None:
-    FileSource("list.txt", lambda _: None)
+    FileSource("list.txt", lambda _: None, 30)
 
     assert opened == []

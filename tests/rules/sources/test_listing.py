@@ -181,6 +181,10 @@ def test_the_uuid_of_a_database_is_an_id() -> None:
     assert read(conversation_id=uuid.UUID(ID))[0] == Conversation(ID, "file", None)
 
 
+def test_an_id_may_have_255_characters() -> None:
+    assert read(conversation_id="a" * 255) == (Conversation("a" * 255, "file"), [])
+
+
 def test_white_space_around_an_id_is_not_part_of_it() -> None:
     assert read(conversation_id=f"\t {ID}\r\n")[0] == Conversation(ID, "file", None)
 
@@ -211,6 +215,9 @@ def test_a_missing_id_is_reported_and_left_out() -> None:
         ("a\x00b", "has a control character in it"),
         ("a\nb", "has a control character in it"),
         ("\udcff", "has a control character in it"),
+        ("a\u202eb", "has a control character in it, or another that does not show"),
+        ("a\u200bb", "has a control character in it, or another that does not show"),
+        ("a" * 256, "is longer than 255 characters"),
     ],
 )
 def test_an_id_that_would_change_the_path_is_reported_and_left_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ A = "30477717-9f3c-4d3f-8101-60327e14dc48"
 B = "7b1d2c90-0c35-4a0e-9f25-2f4f6a1f8f11"
 MOMENT = "2025-01-05 10:20:30"
 MOMENT_MS = 1_736_072_430_000
+DAYS_START_MS = 1_736_035_200_000
 DAYS_END_MS = 1_736_121_599_999
 PASSWORD = "hush-hush"  # noqa: S105 (made up)
 ALL = "SELECT * FROM chats ORDER BY number"
@@ -199,6 +201,41 @@ def test_a_url_with_a_parameter_of_the_wrong_kind_is_refused(url: str) -> None:
     assert "conversations_sql_url has a parameter that its driver does not take" in said
 
 
+@pytest.mark.parametrize(
+    "place", ["word@host/db", "word@host:5432/db", "word/more@host/db", "@host/db"]
+)
+def test_an_at_sign_in_a_password_is_told_before_anybody_is_asked(place: str) -> None:
+    said = refusal(f"postgresql://user:{PASSWORD}@{place}")
+
+    assert "write @ as %40" in said
+    assert "word" not in said.replace("password", "")
+
+
+@pytest.mark.parametrize(
+    ("more", "meaning"),
+    [
+        ("@127.0.0.1:1/db", "its host refuses connections at that port"),
+        ("@host.invalid/db", "its host is no name that resolves"),
+        ("@127.0.0.1:1/db?hush=hush", "its driver does not take a parameter"),
+    ],
+)
+def test_why_a_database_cannot_be_reached_is_told_without_the_drivers_words(
+    more: str, meaning: str
+) -> None:
+    said = refusal(f"postgresql://user:{PASSWORD}{more}")
+
+    assert said.startswith("The database of conversations cannot be reached (")
+    assert meaning in said
+    for piece in ("127.0.0.1", "host.invalid", "hush", "user:"):
+        assert piece not in said
+
+
+def test_a_complaint_of_the_database_is_one_line_of_text(url: str) -> None:
+    said = refusal(url, 'SELECT conversation_id FROM "a\x1b[2J\u202eb"')
+
+    assert r"a\x1b[2J\u202eb" in said
+
+
 def test_a_database_that_nobody_knows_is_refused() -> None:
     said = refusal(f"nonsense://user:{PASSWORD}@host/database")
 
@@ -349,15 +386,27 @@ def test_a_uuid_of_postgresql_is_an_id(postgres: PostgresServer, database: str) 
     ]
 
 
-@pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 BC"])
-def test_a_moment_that_python_has_not_is_refused_and_not_guessed(
-    postgres: PostgresServer, database: str, moment: str
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+@pytest.mark.parametrize(
+    "moment", ["infinity", "-infinity", "0044-03-15 BC", "10000-01-01"]
+)
+def test_a_moment_that_python_has_not_is_reported_and_its_conversation_is_read(
+    postgres: PostgresServer, database: str, moment: str, kind: str
 ) -> None:
-    query = f"SELECT '{A}' AS conversation_id, '{moment}'::timestamptz AS updated_at"
-
-    assert "DataError: timestamp too " in refusal(
-        postgres_url(postgres, database), query
+    before_ms = time.time_ns() // 1_000_000
+    query = (
+        f"SELECT '{A}' AS conversation_id, '{moment}'::{kind} AS updated_at"
+        f" UNION ALL SELECT '{B}', '2025-01-05'"
     )
+
+    (first, second), (line,) = read(postgres_url(postgres, database), query)
+
+    assert first.conversation_id == A
+    assert first.last_activity_ms is not None
+    assert first.last_activity_ms >= before_ms
+    assert line.startswith("Row 1 of conversations_sql_query has an updated_at that is")
+    # The others are read as ever.
+    assert second.last_activity_ms in {DAYS_START_MS, DAYS_END_MS}
 
 
 @pytest.mark.parametrize(
@@ -467,7 +516,7 @@ def test_a_wrong_password_is_told_without_it(
 
     said = refusal(url, ALL)
 
-    assert "password authentication failed" in said
+    assert "it refuses the login" in said
     assert "check conversations_sql_url" in said
 
 

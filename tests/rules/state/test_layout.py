@@ -6,6 +6,10 @@ import pytest
 
 from tap_kommo_chats.errors import StateError
 from tap_kommo_chats.state.layout import check_state
+from tap_kommo_chats.times import CALENDAR_MS
+
+FAR = CALENDAR_MS.stop
+"""The first millisecond of the year 10000."""
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,15 @@ def test_a_state_of_this_layout_is_taken(state: object) -> None:
                 "for 'a' what",
             )
             for it in ("2024", 1, 1.5, True, None, "1 2 3", ["1 2"])
+        ),
+        ({"bookmarks": {"talks": {"searched_until": {"a": FAR}}}}, "'a' no time"),
+        (
+            {"bookmarks": {"chat_history": {"conversations": {"a/b": "1 2"}}}},
+            "'a/b', that has '/' in it",
+        ),
+        (
+            {"bookmarks": {"chat_history": {"owed": {"a\u202eb": 1}}}},
+            r"'a\\u202eb', that has a control character in it",
         ),
         ({"bookmarks": {"chat_history": {"made_of": 7}}}, "'made_of'"),
         ({"bookmarks": {"chat_history": {"owed": {"a": -1}}}}, "'a' no time"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -214,3 +215,34 @@ def test_memory_stays_flat_however_many_conversations_and_talks_there_are() -> N
     pages = int(done.stdout)
     # All of it is more than 50 MB.
     assert pages * 4096 < 8_000_000
+
+
+UNOPENED = """
+import resource
+from pathlib import Path
+from tap_kommo_chats.errors import RunError
+from tap_kommo_chats.records.conversations import Conversation
+from tap_kommo_chats.state.ledger import Ledger
+
+ledger = Ledger()
+files = len(list(Path("/proc/self/fd").iterdir())) - 1
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+try:
+    for number in range(100_000):
+        ledger.learn(Conversation(f"30477717-9f3c-4d3f-8101-{number:012}", "file"))
+except RunError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not RESIDENT.exists(), reason="only Linux tells how it is")
+def test_a_file_that_cannot_be_made_is_told_with_its_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNOPENED],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "SQLITE_TMPDIR": "/nowhere", "TMPDIR": str(tmp_path)},
+        text=True,
+    )
+
+    assert done.stdout.startswith(f"What the run knows cannot be kept in {tmp_path} (")

@@ -101,8 +101,8 @@ def check_part(stream: str, part: object, names: Iterable[str] = _OF_MESSAGES) -
     _check_version(part)
     if unknown := sorted(set(part) - set(names)):
         problem = (
-            f"the bookmarks of {stream} have {_shown(unknown[0])}, which this tap does not "
-            "write there (it keeps one text per conversation)"
+            f"the bookmarks of {stream} have {_shown(unknown[0])}, which this tap does "
+            "not write there (it keeps one text per conversation)"
         )
         raise StateError(problem)
     _check_known(part)

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 MESSAGES = "chat_history"
 CONVERSATIONS_STREAM = "conversations"
 TALKS = "talks"
+SEARCHED = (MESSAGES, CONVERSATIONS_STREAM, TALKS)
+"""The streams that live off the search of the CRM, and so keep a mark of it."""
+
 RUNS = "runs"
-"""The streams with a part of the state. All but the messages keep a mark only."""
+"""A stream that keeps nothing."""
 
 VERSION = "version"
 THIS_VERSION = 1

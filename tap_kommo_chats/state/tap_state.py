@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.state.bookmarks import Bookmarks
-from tap_kommo_chats.state.layout import MESSAGES
+from tap_kommo_chats.state.layout import MESSAGES, SEARCHED
 from tap_kommo_chats.state.search_mark import SearchMark
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ class TapState:
 
     Attributes:
         bookmarks: How far each conversation was read.
-        marks: The search mark of each selected stream, by its name.
+        marks: The search mark of each selected stream that lives off the search, by
+            its name.
     """
 
     def __init__(
@@ -38,7 +39,11 @@ class TapState:
             made_of: See `Bookmarks`.
         """
         self.bookmarks = Bookmarks(part_of(MESSAGES), lookback_ms, made_of)
-        self.marks = {stream: SearchMark(part_of(stream)) for stream in selected}
+        self.marks = {
+            stream: SearchMark(part_of(stream))
+            for stream in selected
+            if stream in SEARCHED
+        }
 
     def take_shard(self, shard: Shard) -> str | None:
         """Make the state that of one shard, for the selected streams.

@@ -54,10 +54,9 @@ def handlers() -> Iterator[logging.Handler]:
 
 def guard_log() -> None:
     """Let nothing out of the handlers that there are but what may be shown."""
-    for handler in (*handlers(), logging.lastResort):
-        if handler is not None:
-            handler.addFilter(_is_heard)
-            handler.setFormatter(_Guard(handler.formatter or logging.Formatter()))
+    for handler in _all():
+        handler.addFilter(_is_heard)
+        handler.setFormatter(_Guard(handler.formatter or logging.Formatter()))
 
 
 def hide_in_log(secrets: Iterable[str]) -> None:
@@ -67,9 +66,16 @@ def hide_in_log(secrets: Iterable[str]) -> None:
         secrets: What may not be shown.
     """
     redact = Redaction(secrets)
-    for handler in handlers():
+    for handler in _all():
         if isinstance(handler.formatter, _Guard):
             handler.formatter.redact = redact
+
+
+def _all() -> Iterator[logging.Handler]:
+    yield from handlers()
+    # Python's own, for when there is no other.
+    if logging.lastResort is not None:
+        yield logging.lastResort
 
 
 class _Guard(logging.Formatter):

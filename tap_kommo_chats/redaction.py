@@ -73,6 +73,8 @@ def url_secrets(url: str) -> set[str]:
         found |= {password, *re.split("[@:/#]", password)}
         if not has_password and len(user) >= _TOKEN_AT_LEAST:
             found.add(user)
+        # SQLAlchemy takes a question mark into the password.
+        found.update(re.findall("://[^:/]*:([^@]*)@", one))
     return found
 
 

@@ -59,6 +59,7 @@ def test_what_is_too_short_to_be_a_secret_stays(secrets: list[str]) -> None:
         ("https://user:pa%40ss@host/list.txt", ["pa%40ss"]),
         ("postgresql://user:pass@word@host/db", ["pass@word", "pass", "word"]),
         ("postgresql://user:pass/word@host/db", ["pass/word", "pass", "word"]),
+        ("postgresql://user:pass?word@host/db", ["pass?word"]),
         ("postgresql://reader@host/db", []),
         ("https://0123456789abcdef@host/list.txt", ["0123456789abcdef"]),
         ("https://host/list.txt?sig=abcd", ["abcd", "sig=abcd"]),

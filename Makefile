@@ -3,11 +3,11 @@
 # Meltano's plugins into .meltano. Another Python: make test PYTHON=python3.12
 
 PYTHON ?= python3
-UV_VERSION := 0.13.9
 # A folder of this name is left alone by linters.
-UV_HOME := .tools/uv-$(UV_VERSION)/site-packages
+UV_HOME := .tools/uv/site-packages
 UV := $(UV_HOME)/bin/uv
 BIN := .venv/bin
+DIST := dist
 
 # uv takes the Python asked for, whatever else it finds, and downloads none.
 PYTHON_FOUND := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 10) and sys.executable or "")' 2>/dev/null)
@@ -37,7 +37,7 @@ help:
 	@echo 'make bench     measure the tap beside others, about seven minutes'
 	@echo 'make format    put the code into shape'
 	@echo 'make hub       write the definition for MeltanoHub anew'
-	@echo 'make dist      build wheel and sdist into dist/'
+	@echo 'make dist      build wheel, sdist and bill of materials into dist/'
 	@echo 'make airflow   set up .airflow, an Airflow for the slow tests'
 	@echo 'make clean     remove what the others made; output/ and .meltano/ stay'
 
@@ -79,9 +79,16 @@ $(AIRFLOW): $(UV) orchestrate/requirements.txt | python
 hub: $(SYNCED)
 	$(BIN)/python scripts/hub_definition.py
 
+# What builds the packages is what uv.lock names, to the byte. The bill of materials is
+# of what they need, with all extras.
 dist: $(UV)
-	rm -rf dist
-	$(UV) build --quiet
+	rm -rf $(DIST)
+	$(UV) export --quiet --locked --only-group build --no-emit-project \
+	  --output-file .tools/build.txt
+	$(UV) build --quiet --require-hashes --build-constraints .tools/build.txt \
+	  --out-dir $(DIST)
+	$(UV) export --quiet --locked --no-dev --all-extras --format cyclonedx1.5 \
+	  --output-file $(DIST)/tap-kommo-chats.cdx.json
 
 # Meltano keeps bookmarks in .meltano, and output holds what was loaded: both are
 # the user's.
@@ -97,14 +104,15 @@ $(SYNCED): $(UV) pyproject.toml uv.lock | python
 	@touch $@
 
 # --target is a folder of its own, so it works where the system's Python must not be
-# changed.
-$(UV): | python
+# changed. A uv of other bytes than those of its release is refused.
+$(UV): requirements/uv.txt | python
 	@'$(PYTHON_FOUND)' -m pip --version >/dev/null || { \
 	  echo '$(PYTHON) has no pip. On Debian and Ubuntu: apt install python3-pip' >&2; \
 	  exit 1; }
-	@rm -rf .tools/uv-*
+	@rm -rf .tools
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-	  '$(PYTHON_FOUND)' -m pip install --quiet --target $(UV_HOME) uv==$(UV_VERSION)
+	  '$(PYTHON_FOUND)' -m pip install --quiet --target $(UV_HOME) \
+	  --require-hashes --only-binary :all: --requirement $<
 	@touch $@
 
 python:

@@ -187,6 +187,8 @@ def load(settings: dict[str, str], log: IO[str]) -> None:
         },
         stdout=log,
         stderr=subprocess.STDOUT,
+        # Meltano hands secrets on in files.
+        umask=0o077,
     )
     if code:
         message = f"meltano run ended with exit code {code}."

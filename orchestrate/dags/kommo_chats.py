@@ -37,6 +37,24 @@ TAP, TARGET = "tap-kommo-chats", "target-postgres"
 POOL = "kommo"
 REQUESTS_PER_SECOND = 1
 
+# What the Variable `kommo_accounts` may say of an account: what is read, and how. All
+# else comes from the connection, as secrets do, so that nobody who may write only the
+# Variable can send one to a host, or to a query, of their own. Names that are not here
+# are refused too: Meltano has some that run a program or read a file.
+OF_THE_VARIABLE = frozenset(
+    {
+        "scope_id",
+        "conversation_ids",
+        "start_date",
+        "request_timeout",
+        "lookback_days",
+        "max_concurrency",
+        "drop_fields",
+        "hash_fields",
+        "shards",
+    }
+)
+
 # Airflow gives a task that it stops five seconds.
 STOPPING_SECONDS = 3.5
 
@@ -96,7 +114,9 @@ class MeltanoOperator(BaseOperator):
             )
             for line in self._process.stderr or ():
                 self.log.info("%s", line.rstrip())
-            if code := self._process.wait():
+            # Waits for the end, and closes the pipe too.
+            self._process.communicate()
+            if code := self._process.returncode:
                 message = f"meltano {command[0]} ended with exit code {code}"
                 raise RuntimeError(message)
             stdout.seek(0)
@@ -197,24 +217,44 @@ def shards_of(account: object) -> int:
     return shards
 
 
-def tap_settings(account: str, shard: str) -> dict[str, str]:
-    """Return the tap's settings as environment variables."""
-    kommo = Connection.get("kommo")
+def settings_of_the_variable(account: str) -> dict[str, Any]:
+    """Return what the Variable says of an account.
+
+    Raises:
+        ValueError: If it is not as it should be, or says what it may not.
+    """
     given = Variable.get("kommo_accounts", deserialize_json=True)[account]
     # Says what is wrong with an account to whom it is wrong for.
     shards_of(given)
+    if refused := sorted(given.keys() - OF_THE_VARIABLE):
+        message = (
+            f"In the Variable kommo_accounts, {account!r} has "
+            f"{', '.join(map(repr, refused))}: what is secret, or says where secrets "
+            "go, belongs into the extra of the connection kommo, under the account"
+        )
+        raise ValueError(message)
+    return {name: value for name, value in given.items() if name != "shards"}
+
+
+def tap_settings(account: str, shard: str) -> dict[str, str]:
+    """Return the tap's settings as environment variables.
+
+    Raises:
+        ValueError: If the account or the connection is not as it should be.
+    """
+    kommo = Connection.get("kommo")
     if not kommo.password:
         message = "The connection kommo has no password: the channel's secret"
         raise ValueError(message)
     settings = {
-        **given,
-        # What is secret and differs between accounts, such as `crm_access_token`.
+        **settings_of_the_variable(account),
+        # What is secret and differs between accounts, such as `crm_access_token`, and
+        # where it goes, such as `crm_url`.
         **kommo.extra_dejson.get(account, {}),
         "channel_secret": kommo.password,
         "requests_per_second": REQUESTS_PER_SECOND,
         "shard": shard,
     }
-    settings.pop("shards", None)
     return {
         f"TAP_KOMMO_CHATS_{name.upper()}": value
         if isinstance(value, str)

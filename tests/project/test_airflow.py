@@ -344,7 +344,13 @@ def connections(
             "conn_type": "generic",
             "password": large.secret,
             "extra": {
-                "small": {"api_url": small.url, "crm_access_token": small.crm_token}
+                "large": {"api_url": large.url},
+                "small": {
+                    "api_url": small.url,
+                    "crm_url": small.url,
+                    "crm_access_token": small.crm_token,
+                    "crm_origins": [OWN_ORIGIN],
+                },
             },
         },
         "kommo_warehouse": {
@@ -361,7 +367,6 @@ def connections(
 def accounts(large: Sandbox, small: Sandbox, small_ids: list[str]) -> dict[str, Any]:
     return {
         "large": {
-            "api_url": large.url,
             "scope_id": large.scope_id,
             "conversation_ids": large.store.conversation_ids(),
             "shards": SHARDS,
@@ -369,8 +374,6 @@ def accounts(large: Sandbox, small: Sandbox, small_ids: list[str]) -> dict[str, 
         "small": {
             "scope_id": small.scope_id,
             "conversation_ids": small_ids,
-            "crm_url": small.url,
-            "crm_origins": [OWN_ORIGIN],
         },
     }
 

@@ -23,7 +23,8 @@ import yaml
 
 from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
 from tests.support.airflow import Airflow
-from tests.support.meltano_project import share_plugins
+from tests.support.meltano_project import TAP, share_plugins
+from tests.support.onlooker import Onlooker
 from tests.support.tap import config_for, run
 
 if TYPE_CHECKING:
@@ -127,6 +128,27 @@ def loads_into_postgres(place: Place, line: str) -> None:
     loads(place, line)
 
 
+def keeps_settings_to_the_user(place: Place, line: str) -> None:
+    """Run Meltano after a command that decides who may read what it writes."""
+    onlooker = Onlooker(place.folder / "meltano", place.sandbox.secret)
+    place.sandbox.answer = onlooker
+    in_project(f"{line} && meltano run {TAP} target-jsonl")
+    assert onlooker.hidden
+    assert not onlooker.open
+
+
+def closes_what_a_killed_run_left(place: Place, line: str) -> None:
+    """Run a command on settings that are open to all."""
+    run = place.folder / ".meltano" / "run" / TAP
+    run.mkdir(parents=True)
+    (place.folder / "output").mkdir()
+    left = run / "tap.1.config.json"
+    left.touch()
+    left.chmod(0o644)
+    shell(line, place.folder)
+    assert not left.exists() or left.stat().st_mode & 0o077 == 0
+
+
 def is_run_by_ci(_place: Place, line: str) -> None:
     """Look up a command that cannot be part of a test, because the tests are of it."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -169,6 +191,8 @@ def copies_a_state(place: Place, line: str) -> None:
 
 WAYS = (
     Way("", is_a_setting),
+    Way(r"umask 077", keeps_settings_to_the_user),
+    Way(r"chmod .*|find \.meltano/run .*", closes_what_a_killed_run_left),
     # They are what .ci/run is made of.
     Way(r"make (demo|test|test-all)", is_run_by_ci),
     Way(r"make bench", is_run_by_a_workflow),
@@ -261,6 +285,17 @@ def place(
 )
 def test_a_command_of_the_documents_works(line: str, place: Place) -> None:
     way_of(line).tried(place, line)
+
+
+def test_whoever_runs_meltano_by_a_block_keeps_its_files_to_themselves() -> None:
+    blocks = [
+        block
+        for language, block in BLOCK.findall(DOCUMENTS)
+        if language in SHELLS and re.search(r"\bmeltano (run|el|invoke) ", block)
+    ]
+
+    assert blocks
+    assert all(block.startswith("umask 077\n") for block in blocks)
 
 
 def test_a_command_that_no_test_knows_is_told() -> None:

@@ -1,9 +1,11 @@
-"""The packages: what is in them, and that they run where nothing else is installed."""
+"""The packages: what they are made with, what is in them, and that they run alone."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -33,11 +35,13 @@ class Packages:
         sdist: The source distribution.
         wheel: The wheel, made from the source distribution.
         locked: The versions, as constraints.
+        bill: The bill of materials.
     """
 
     sdist: Path
     wheel: Path
     locked: Path
+    bill: Path
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,15 @@ class Installed:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     folder = tmp_path_factory.mktemp("packages")
-    uv("build", f"--out-dir={folder}")
+    done = make(ROOT, "dist", f"DIST={folder / 'dist'}")
+    assert done.returncode == 0, done.stderr
     locked = folder / "locked.txt"
     exported = uv("export", "--locked", "--no-dev", "--no-emit-project", "--no-hashes")
     locked.write_text(exported, encoding="utf-8")
-    (sdist,) = folder.glob("*.tar.gz")
-    (wheel,) = folder.glob("*.whl")
-    return Packages(sdist, wheel, locked)
+    (sdist,) = folder.glob("dist/*.tar.gz")
+    (wheel,) = folder.glob("dist/*.whl")
+    (bill,) = folder.glob("dist/*.cdx.json")
+    return Packages(sdist, wheel, locked, bill)
 
 
 @pytest.fixture(scope="module", params=["wheel", "sdist"])
@@ -129,6 +135,64 @@ def test_the_sdist_holds_what_the_wheel_is_made_from_and_nothing_else(
         *("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"),
         *(".gitignore", "PKG-INFO"),
     }
+
+
+def test_the_bill_of_materials_lists_what_the_packages_need_as_it_is_locked(
+    packages: Packages,
+) -> None:
+    bill = json.loads(packages.bill.read_text(encoding="utf-8"))
+    needed = uv(
+        *("export", "--locked", "--no-dev", "--all-extras", "--no-emit-project"),
+        *("--no-hashes", "--no-annotate", "--no-header"),
+    )
+
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    assert bill["metadata"]["component"]["version"] == version(NAME)
+    assert {component["purl"] for component in bill["components"]} == {
+        f"pkg:pypi/{line.partition(' ')[0].replace('==', '@')}"
+        for line in needed.splitlines()
+    }
+    assert all(
+        file["hashes"]
+        for component in bill["components"]
+        for file in component["externalReferences"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "locks", "package"),
+    [
+        ("dist", "uv.lock", "hatchling"),
+        ("dist", "uv.lock", "trove-classifiers"),
+        (".tools/uv/site-packages/bin/uv", "requirements/uv.txt", "uv"),
+    ],
+    ids=["the build backend", "what it needs", "uv"],
+)
+def test_what_builds_a_release_is_refused_if_its_bytes_are_not_the_locked_ones(
+    target: str, locks: str, package: str, tmp_path: Path
+) -> None:
+    for name in ("Makefile", "pyproject.toml", "uv.lock", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / NAME, tmp_path / NAME)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    if target == "dist":
+        shutil.copytree(ROOT / ".tools", tmp_path / ".tools")
+    locked = tmp_path / locks
+    before, name, after = locked.read_text("utf-8").partition(
+        f'name = "{package}"\nversion' if locks == "uv.lock" else f"{package}=="
+    )
+    entry, end, others = after.partition("\n[[package]]")
+    forged = re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", entry)
+    locked.write_text(before + name + forged + end + others, encoding="utf-8")
+    # It counts as older than uv, which is to be used as it is.
+    os.utime(tmp_path / "requirements" / "uv.txt", (0, 0))
+
+    done = make(tmp_path, target)
+
+    assert forged != entry
+    assert done.returncode != 0
+    assert "hash" in done.stderr.lower()
+    assert not list(tmp_path.glob("dist/*.whl"))
 
 
 def test_an_installed_package_says_its_version(installed: Installed) -> None:
@@ -207,6 +271,20 @@ def install(package: Path, folder: Path, *how: str) -> Installed:
     commands = environment / Path(sys.executable).parent.name
     uv("pip", "install", f"--python={commands / 'python'}", *how, str(package))
     return Installed(commands)
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = shutil.which("make")
+    assert command
+    return subprocess.run(
+        [command, *arguments, f"PYTHON={sys.executable}"],
+        cwd=folder,
+        env=own_environment(),
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=300,
+    )
 
 
 def uv(*arguments: str) -> str:

@@ -17,6 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted(GITHUB.glob("workflows/*.yml"))
+DEPENDABOT = GITHUB / "dependabot.yml"
 VERSION = version("tap-kommo-chats")
 
 
@@ -24,13 +25,28 @@ def test_the_workflows_are_valid_by_githubs_schema() -> None:
     tool("check-jsonschema", "--builtin-schema=vendor.github-workflows", *WORKFLOWS)
 
 
+def test_what_dependabot_is_told_is_valid_by_githubs_schema() -> None:
+    tool("check-jsonschema", "--builtin-schema=vendor.dependabot", DEPENDABOT)
+
+
 def test_the_workflows_have_no_weakness_that_zizmor_knows() -> None:
     tool(
         "zizmor",
         *("--offline", "--no-progress", "--persona=auditor"),
         f"--config={GITHUB / 'zizmor.yml'}",
-        *WORKFLOWS,
+        *(*WORKFLOWS, DEPENDABOT),
     )
+
+
+def test_a_bot_proposes_newer_versions_of_all_that_is_locked() -> None:
+    updates = {
+        update["package-ecosystem"]: update["directory"]
+        for update in read(DEPENDABOT)["updates"]
+    }
+
+    assert updates == {"uv": "/", "pip": "/requirements", "github-actions": "/"}
+    assert (ROOT / "uv.lock").exists()
+    assert [path.name for path in ROOT.glob("requirements/*")] == ["uv.txt"]
 
 
 def test_the_tests_run_on_every_python_that_the_package_names() -> None:
@@ -54,6 +70,7 @@ def test_no_job_may_do_more_than_it_has_to() -> None:
         ("release.yml", "test"): {"contents": "read"},
         ("release.yml", "build"): {"contents": "read"},
         ("release.yml", "publish"): {"id-token": "write"},
+        ("release.yml", "announce"): {"contents": "write"},
         ("test.yml", "test"): {"contents": "read"},
     }
 
@@ -75,12 +92,24 @@ def test_a_job_with_steps_has_an_end(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_an_action_is_used_in_a_version_of_it(path: Path) -> None:
-    for job in jobs(path.name).values():
-        for step in job.get("steps", []):
-            assert re.fullmatch(
-                r"[\w-]+/[\w-]+@v\d+(\.\d+)*", step.get("uses", "a/b@v1")
-            )
+def test_an_action_is_used_by_its_commit_and_its_version_is_told(path: Path) -> None:
+    used = re.findall(r"(?m)\buses: (.+)$", path.read_text(encoding="utf-8"))
+
+    assert used
+    for action in used:
+        assert action.startswith("./") or re.fullmatch(
+            r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action
+        )
+
+
+def test_an_action_is_used_by_one_commit_everywhere() -> None:
+    used = {
+        action
+        for path in WORKFLOWS
+        for action in re.findall(r"uses: ([\w-]+/.+)", path.read_text("utf-8"))
+    }
+
+    assert len(used) == len({action.partition("@")[0] for action in used})
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -103,6 +132,46 @@ def test_a_workflow_calls_make_for_what_make_has(path: Path) -> None:
 
 def test_nothing_is_published_before_it_is_tested_and_built() -> None:
     assert set(jobs("release.yml")["publish"]["needs"]) == {"test", "build"}
+
+
+def test_only_packages_are_published() -> None:
+    kept = {
+        step["with"]["name"]: step["with"]["path"].split()
+        for step in jobs("release.yml")["build"]["steps"]
+        if "upload-artifact" in step.get("uses", "")
+    }
+    (published, *_) = jobs("release.yml")["publish"]["steps"]
+
+    assert published["with"]["name"] == "packages"
+    assert kept["packages"] == ["dist/*.tar.gz", "dist/*.whl"]
+
+
+def test_a_release_has_its_bill_of_materials(tmp_path: Path) -> None:
+    fetch, release = jobs("release.yml")["announce"]["steps"]
+    bash = shutil.which("bash")
+    assert bash
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "tap-kommo-chats.cdx.json").touch()
+    # Stands in for GitHub's command, which no test may run.
+    gh = tmp_path / "gh"
+    gh.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    gh.chmod(0o755)
+
+    done = subprocess.run(
+        [bash, "-e", "-c", release["run"]],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+        | {"GITHUB_REF_NAME": "v1.2.3"},
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+    assert fetch["with"] == {"name": "bill-of-materials", "path": "dist/"}
+    assert done.stdout.startswith(
+        "release create v1.2.3 dist/tap-kommo-chats.cdx.json --verify-tag"
+    )
 
 
 def test_publishing_is_trusted_by_its_environment_and_has_no_password() -> None:

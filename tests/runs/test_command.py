@@ -35,9 +35,9 @@ def test_a_wheels_metadata_names_every_python_from_3_10_to_3_14() -> None:
 def test_discovery_needs_no_settings() -> None:
     done = tap("--discover")
 
-    stream, conversations = json.loads(done.stdout)["streams"]
-    assert conversations["tap_stream_id"] == "conversations"
-    assert stream["tap_stream_id"] == "chat_history"
+    streams = {s["tap_stream_id"]: s for s in json.loads(done.stdout)["streams"]}
+    assert set(streams) == {"chat_history", "conversations", "runs"}
+    stream = streams["chat_history"]
     assert stream["key_properties"] == ["conversation_id", "message_id"]
     assert stream["replication_key"] == "sent_at"
 

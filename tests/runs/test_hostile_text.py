@@ -12,6 +12,7 @@ from aiohttp import web
 from sandbox import OWN_ORIGIN
 from tap_kommo_chats.printable import is_printable
 from tests.support.command import tap
+from tests.support.states import known, state_of
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def test_a_run_shows_it_as_text(sandbox: Sandbox, tmp_path: Path, scene: Scene) 
         {HOSTILE: {}},
         {"chat_history": {HOSTILE: 1}},
         {"chat_history": {"conversations": {HOSTILE: "now"}}},
-        {"chat_history": {"conversations": {HOSTILE: 1}, "read_since": 1}},
+        state_of({HOSTILE: known(1, 1)})["bookmarks"],
         {"chat_history": {"owed": {HOSTILE: 1}}},
         {"chat_history": {"searched_until": {HOSTILE: -1}}},
         {"chat_history": {"shard": HOSTILE}},

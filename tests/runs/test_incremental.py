@@ -18,6 +18,7 @@ from sandbox import ConversationStore, Faults, Sandbox
 from tap_kommo_chats.errors import StateError
 from tap_kommo_chats.state import checkpoint
 from tap_kommo_chats.tap import TapKommoChats
+from tests.support.states import known, known_of, state_of
 from tests.support.tap import (
     Output,
     captured_output,
@@ -157,6 +158,23 @@ def test_a_late_message_inside_the_look_back_is_found(sandbox: Sandbox) -> None:
     assert "late" in names(run(config_for(sandbox), state))
 
 
+def test_what_was_written_is_not_written_again_within_the_look_back(
+    sandbox: Sandbox,
+) -> None:
+    fill(sandbox, ["a"], 60, now_ms() - HOUR)
+    state = run(config_for(sandbox)).state
+    sandbox.store.add("a", message("new", now_ms() - 1000))
+    sandbox.forget_requests()
+
+    second = run(config_for(sandbox), state)
+    third = run(config_for(sandbox), second.state)
+
+    assert names(second) == ["new"]
+    assert names(third) == []
+    # The second page has what was sent within the look-back too.
+    assert len(sandbox.requests) == 4
+
+
 def test_a_late_message_outside_the_look_back_is_not(sandbox: Sandbox) -> None:
     fill(sandbox, ["a"], 60, now_ms() - HOUR)
     state = run(config_for(sandbox)).state
@@ -199,39 +217,43 @@ def test_messages_before_the_start_date_stay_out_of_later_runs(
     assert run(config, state).records == []
 
 
-def test_the_state_names_conversations_and_the_run_only(sandbox: Sandbox) -> None:
+def test_the_state_says_of_each_conversation_how_far_it_was_read_and_no_more(
+    sandbox: Sandbox,
+) -> None:
     newest_ms = now_ms() - HOUR
     fill(sandbox, ["a"], 60, newest_ms)
     sandbox.store.add_conversation("empty")
-    before = now_ms()
 
     state = run(config_for(sandbox)).state
 
-    bookmarks = state["bookmarks"]["chat_history"]
-    assert bookmarks.pop("read_since") >= before
-    assert bookmarks == {
-        "version": 1,
-        "conversations": {"a": newest_ms, "empty": 0},
-    }
+    part = state["bookmarks"]["chat_history"]
+    assert set(part) == {"version", "conversations", "made_of"}
+    assert set(part["conversations"]) == {"a", "empty"}
+    read, empty = known_of(state, "a"), known_of(state, "empty")
+    assert read is not None
+    assert empty is not None
+    assert (read.newest_ms, empty.newest_ms) == (newest_ms, 0)
 
 
-def test_a_complete_run_moves_the_time_since_which_all_was_read(
-    sandbox: Sandbox,
-) -> None:
-    fill(sandbox, ["a"], 1, now_ms() - HOUR)
-    first = run(config_for(sandbox)).state
-    second = run(config_for(sandbox), first).state
+def test_the_state_says_when_each_conversation_was_read_last(sandbox: Sandbox) -> None:
+    fill(sandbox, ["a", "b"], 1, now_ms() - HOUR)
+    long_ago = now_ms() - 9 * DAY
+    state = state_of({id_: known(long_ago - DAY, long_ago) for id_ in ("a", "b")})
+    before = now_ms()
 
-    assert (
-        second["bookmarks"]["chat_history"]["read_since"]
-        > first["bookmarks"]["chat_history"]["read_since"]
-    )
+    state = run(config_for(sandbox, ["a"]), state).state
+
+    read, not_read = known_of(state, "a"), known_of(state, "b")
+    assert read is not None
+    assert not_read is not None
+    assert read.read_ms >= before // 1000 * 1000
+    assert not_read.read_ms <= long_ago
 
 
 def test_a_damaged_state_stops_the_run_before_any_request(sandbox: Sandbox) -> None:
     state = {"bookmarks": {"chat_history": {"conversations": {"a": "yesterday"}}}}
 
-    with pytest.raises(StateError, match="has for 'a' no time"):
+    with pytest.raises(StateError, match="'a'"):
         run(config_for(sandbox, ["a"]), state)
 
     assert not sandbox.requests
@@ -269,16 +291,16 @@ def test_a_failed_conversation_is_asked_again_and_the_others_are_done(
 def test_a_late_message_of_a_failed_conversation_is_found_days_later(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fill(sandbox, ["a", "b"], 5, now_ms() - 9 * DAY)
-    state = run(config_for(sandbox)).state
-    state["bookmarks"]["chat_history"]["read_since"] = now_ms() - 9 * DAY
+    then = now_ms() - 9 * DAY
+    fill(sandbox, ["a", "b"], 5, then)
+    state = state_of({id_: known(then, then) for id_ in ("a", "b")})
     sandbox.answer = lambda seen: (
         web.Response(status=400) if seen.conversation_id == "b" else None
     )
     state = failing_run(config_for(sandbox), caplog, state).output.state
     sandbox.answer = None
     for conversation_id in ("a", "b"):
-        late = message(f"late-{conversation_id}", now_ms() - 9 * DAY - HOUR)
+        late = message(f"late-{conversation_id}", then - HOUR)
         sandbox.store.add(conversation_id, late)
 
     later = run(config_for(sandbox), state)

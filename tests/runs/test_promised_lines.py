@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_kommo_chats.times import CALENDAR_MS
+from tap_kommo_chats.times import CALENDAR_MS, DAY_MS
 from tests.support.command import in_shell, tap, told
+from tests.support.states import known, state_of
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
@@ -146,17 +147,20 @@ def test_a_file_that_cannot_be_read_is_told_with_its_option(
 
 
 @pytest.mark.parametrize(
-    "part",
+    "state",
     [
-        {"conversations": {A: CALENDAR_MS.stop}, "read_since": 1},
-        {"conversations": {A: 1}, "read_since": 10**30},
+        state_of({A: known(CALENDAR_MS.stop, CALENDAR_MS.stop)}),
+        state_of({A: known(1, CALENDAR_MS.stop)}),
+        state_of({A: known(1, DAY_MS, acted_ms=CALENDAR_MS.stop)}),
+        state_of({A: known(1, 1)}, searched_until_ms=10**30),
     ],
+    ids=["newest", "read", "acted", "searched"],
 )
 def test_a_state_with_times_beyond_the_calendar_is_told(
-    config: dict[str, Any], tmp_path: Path, part: dict[str, Any]
+    config: dict[str, Any], tmp_path: Path, state: dict[str, Any]
 ) -> None:
     path = tmp_path / "state.json"
-    path.write_text(json.dumps({"bookmarks": {"chat_history": part}}), encoding="utf-8")
+    path.write_text(json.dumps(state), encoding="utf-8")
 
     done = tap("--state", str(path), config=config, folder=tmp_path)
 

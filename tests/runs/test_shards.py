@@ -10,6 +10,7 @@ import pytest
 
 from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
 from tap_kommo_chats.sharding import Shard
+from tests.support.states import state_of
 from tests.support.tap import Output, config_for, run
 
 if TYPE_CHECKING:
@@ -188,14 +189,11 @@ def test_a_state_without_bookmarks_hides_nothing_from_another_shard(
 
 def test_what_another_shard_owes_is_left_out_too(sandbox: Sandbox) -> None:
     sandbox.store.add_conversation("c3")
-    owed = dict.fromkeys(("c3", "c4"), 0)
-    state = {
-        "bookmarks": {
-            "chat_history": {"conversations": {}, "read_since": 1, "owed": owed}
-        }
-    }
+    owed = ("c3", "c4")
 
-    output = run({**config_for(sandbox, ["c3"]), "shard": "2/2"}, state)
+    output = run(
+        {**config_for(sandbox, ["c3"]), "shard": "2/2"}, state_of({}, owed=owed)
+    )
 
     assert [Shard(2, 2).holds(name) for name in owed] == [True, False]
     assert "owed" not in chat_state(output)

@@ -170,12 +170,13 @@ class Books:
         )
         self._ledger.note(id_, noted)
 
-    def failed(self, conversation_id: str, error: Exception) -> None:
+    def failed(self, job: ReadJob, error: Exception) -> None:
         """Book that a conversation could not be read.
 
         Raises:
             RunError: If that is no single conversation's failure.
         """
+        conversation_id = job.conversation_id
         if isinstance(error, RunError):
             raise error
         if not isinstance(error, ConversationError):
@@ -188,7 +189,7 @@ class Books:
         tally.unreachable = (
             tally.unreachable + 1 if isinstance(error, UnreachableError) else 0
         )
-        self._bookmarks.owe(conversation_id, self._started_ms)
+        self._bookmarks.owe(conversation_id, job.activity_ms)
         known = self._bookmarks.known(conversation_id)
         noted = Noted(
             Outcome.FAILED,

@@ -197,7 +197,9 @@ class Finder:
             )
 
 
-def lists(settings: Settings, pending: Iterable[str], report: Report) -> list[Source]:
+def lists(
+    settings: Settings, pending: Iterable[tuple[str, int | None]], report: Report
+) -> list[Source]:
     """Make the sources that are lists.
 
     Args:
@@ -216,7 +218,7 @@ def lists(settings: Settings, pending: Iterable[str], report: Report) -> list[So
     if settings.sql is not None:
         found.append(SQLSource(settings.sql.url, settings.sql.query, report))
     if settings.crm is not None:
-        found.append([Conversation(id_, STATE) for id_ in pending])
+        found.append([Conversation(id_, STATE, at_ms) for id_, at_ms in pending])
     return found
 
 

@@ -288,7 +288,7 @@ class Run:
             readings.pop(job.conversation_id, None)
             # What stopped the run is on its way.
             if not isinstance(event.error, LimiterStoppedError):
-                self._books.failed(job.conversation_id, event.error)
+                self._books.failed(job, event.error)
         elif isinstance(event, End):
             yield from readings[job.conversation_id].window.end()
         else:

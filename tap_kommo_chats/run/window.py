@@ -148,7 +148,7 @@ def known_after(job: ReadJob, newest_ms: int, started_ms: int, window: Window) -
     """
     before = job.known
     read_ms = started_ms // SECOND_MS * SECOND_MS
-    acted_ms = None if job.activity_ms is None else _whole_seconds(job.activity_ms)
+    acted_ms = _acted_ms(job.activity_ms, read_ms)
     active_ms = min(read_ms, _whole_seconds(max(newest_ms, job.activity_ms or 0)))
     if before is not None:
         acted_ms = max(filter(None, (acted_ms, before.acted_ms)), default=None)
@@ -166,6 +166,18 @@ def known_after(job: ReadJob, newest_ms: int, started_ms: int, window: Window) -
         before is not None and before.is_in_crm,
         window.digest(newest_ms),
     )
+
+
+def _acted_ms(activity_ms: int | None, read_ms: int) -> int | None:
+    """Say up to when a source's time was acted on by a reading.
+
+    In the second in which the run began more may happen, with the same time.
+    """
+    if activity_ms is None:
+        return None
+    if read_ms <= activity_ms < read_ms + SECOND_MS:
+        return read_ms - SECOND_MS
+    return _whole_seconds(activity_ms)
 
 
 def _whole_seconds(milliseconds: int) -> int:

@@ -2,7 +2,8 @@
 
 Of each conversation that was read the state keeps what `known` says, in some 60 bytes
 when nothing happened in it for as long as the look-back, and about 100 until then. A
-conversation that failed is owed, since the start of the run in which it first did.
+conversation that failed is owed, with the time of what last happened in it, as far as a
+source knew; 0 where none did.
 
 The digests in it are of records as they were written. `made_of` tells what decides on
 that beside the messages, such as masks: when it changes, digests are forgotten, so that
@@ -127,24 +128,32 @@ class Bookmarks:
         """Tell whether a conversation was read and nothing of it is owed."""
         return conversation_id in self._known and not self.is_owed(conversation_id)
 
-    def owe(self, conversation_id: str, started_ms: int) -> None:
+    def owe(self, conversation_id: str, activity_ms: int | None) -> None:
         """Note that a conversation could not be read. What is known of it stays.
 
         Args:
             conversation_id: Kommo's id of it.
-            started_ms: When the run began, in milliseconds since 1970.
+            activity_ms: When something last happened in it, in milliseconds since 1970;
+                None when no source tells.
         """
-        self._state.setdefault(OWED, {}).setdefault(conversation_id, started_ms)
+        owed = self._state.setdefault(OWED, {})
+        owed[conversation_id] = max(owed.get(conversation_id, 0), activity_ms or 0)
 
-    def pending(self, now_ms: int) -> Iterator[str]:
-        """Go through the conversations that are owed, or due for a visit."""
-        yield from list(self._state.get(OWED, ()))
+    def pending(self, now_ms: int) -> Iterator[tuple[str, int | None]]:
+        """Go through the conversations that are owed, or due for a visit.
+
+        Yields:
+            The id, and when something last happened in it, as far as is known, in
+            milliseconds since 1970.
+        """
+        for conversation_id, activity_ms in list(self._state.get(OWED, {}).items()):
+            yield conversation_id, activity_ms or None
         for conversation_id, written in list(self._known.items()):
             # A quiet one has no times in seconds, and none is due.
             if "s" in written:
                 known = read_known(written)
                 if known is not None and known.is_due(now_ms, self._lookback_ms):
-                    yield conversation_id
+                    yield conversation_id, known.acted_ms
 
     # Changes of what the state is for
 

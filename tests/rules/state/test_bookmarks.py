@@ -61,11 +61,14 @@ def test_a_conversation_that_failed_is_owed_until_it_was_read() -> None:
 def test_what_is_owed_or_due_is_pending() -> None:
     bookmarks = Bookmarks({}, DAY)
     bookmarks.keep("quiet", Known(RUN - 30 * DAY, RUN - 9 * DAY, RUN - 30 * DAY))
-    bookmarks.keep("due", Known(RUN - 3 * HOUR, RUN - 2 * HOUR, RUN - 2 * HOUR))
+    acted = RUN - 2 * HOUR
+    bookmarks.keep("due", Known(RUN - 3 * HOUR, RUN - 2 * HOUR, acted, acted))
     bookmarks.keep("waits", Known(RUN - HOUR, RUN - HOUR // 2, RUN - HOUR // 2))
     bookmarks.owe("owed", RUN - DAY)
 
-    assert list(bookmarks.pending(RUN)) == ["owed", "due"]
+    pending = list(bookmarks.pending(RUN))
+
+    assert pending == [("owed", RUN - DAY), ("due", RUN - 2 * HOUR)]
 
 
 def test_digests_hold_for_what_they_were_made_of() -> None:

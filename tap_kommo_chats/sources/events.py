@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tap_kommo_chats.errors import BadRequestError
 from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.kommo.pages import Ending
 from tap_kommo_chats.records.talks import Owner
-from tap_kommo_chats.sources.split import Span, split
+from tap_kommo_chats.sources.split import FIRST_PAGES, Span, split
 from tap_kommo_chats.times import SECOND_MS
 
 if TYPE_CHECKING:
@@ -156,16 +156,18 @@ class ChatEvents:
         whole = Span(self.window.from_ms, self.window.to_ms)
         pages = self._crm.events(types, whole.from_ms, whole.to_ms)
         try:
-            first = next(pages)
+            first = [next(pages)]
         except BadRequestError as error:
             return error
+        first += islice(pages, FIRST_PAGES - 1)
         spans = [whole]
-        if first.ending is None:
-            oldest_ms = min((e.at_ms for e in self._read(first, whole)), default=0)
-            spans = split(whole, whole.to_ms - oldest_ms)
+        if first[-1].ending is None:
+            seen = [event.at_ms for page in first for event in self._read(page, whole)]
+            passed_ms = whole.to_ms - min(seen, default=0)
+            spans = split(whole, passed_ms // len(first))
         if len(spans) == 1:
             walk = self._memory.walk()
-            for page in chain([first], pages):
+            for page in chain(first, pages):
                 yield walk.take(self._read(page, whole))
             yield walk.end()
             return None
@@ -176,7 +178,7 @@ class ChatEvents:
             return self._crm.events(types, begin, span.to_ms)
 
         walks = {span: self._memory.walk() for span in spans}
-        # From the first page on once more, because it tells nothing of the order.
+        # From the first page on once more, because nobody promises their order.
         for span, found in self._together(spans, read):
             walk = walks[span]
             yield walk.end() if found is None else walk.take(self._read(found, span))

@@ -14,7 +14,13 @@ from tap_kommo_chats.times import DAY_MS
 PAGES_EACH = 4
 """A span that is expected to have fewer is not worth a request of its own."""
 
-SPANS_AT_MOST = 64
+SPANS_AT_MOST = 8
+"""Enough for seven requests a second where an answer takes a second."""
+
+FIRST_PAGES = 4
+"""So many are gone through before anything is parted: a search that ends among them, as
+most do, costs no request more."""
+
 _GROWTH = 1.25
 """How much longer each span is than the next younger one, when nobody knows how far
 back events reach: no span has more than a fifth of all, if they come evenly."""
@@ -39,13 +45,13 @@ class Span:
 
 
 def split(span: Span, page_ms: int) -> list[Span]:
-    """Part a span into some that can be searched at once, the youngest first.
+    """Part a long span into some that can be searched at once, the youngest first.
 
     Each begins where a quarter of an hour does, which is what is remembered of events.
 
     Args:
         span: All of it.
-        page_ms: How long a time the events of its youngest page are from, in
+        page_ms: How long a time the events of one of its youngest pages are from, in
             milliseconds.
     """
     each_ms = max(1, page_ms) * PAGES_EACH

@@ -18,6 +18,7 @@ from tap_kommo_chats.kommo.pagination import (
     HistoryPaginator,
     PagingError,
 )
+from tap_kommo_chats.kommo.route import route_to
 from tap_kommo_chats.records.messages import read_row
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class ChatsApi:
         self._host = host
         self._scope_id = scope_id
         self._connection = Connection(
-            host, "application/json", KommoAuthenticator(channel_secret)
+            host,
+            route_to(host.url),
+            "application/json",
+            KommoAuthenticator(channel_secret),
         )
 
     def history(

@@ -14,6 +14,7 @@ from tap_kommo_chats.kommo.auth import BearerToken
 from tap_kommo_chats.kommo.connection import Connection
 from tap_kommo_chats.kommo.crm_answers import next_query, read_answer, rows_of
 from tap_kommo_chats.kommo.failures import GivenUpError
+from tap_kommo_chats.kommo.route import route_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +44,10 @@ class CrmApi:
             access_token: The bearer token.
         """
         self._connection = Connection(
-            host, "application/hal+json", BearerToken(access_token)
+            host,
+            route_to(host.url),
+            "application/hal+json",
+            BearerToken(access_token),
         )
         self._page_size = _PAGE
         self._is_crm = False

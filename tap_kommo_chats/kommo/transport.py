@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
+    from tap_kommo_chats.kommo.route import Route
+
 BODY_AT_MOST = 32 * 1024 * 1024
 """Bytes. A page of 50 messages is far from it."""
 
@@ -144,11 +146,11 @@ class BoundedAdapter(HTTPAdapter):
         return response
 
 
-def new_session(url: str) -> requests.Session:
+def new_session(route: Route) -> requests.Session:
     """Make a session for one worker.
 
     Args:
-        url: Where all its requests go.
+        route: Which way its requests go.
 
     Returns:
         A session whose answers are bounded, with connections of its own.
@@ -156,10 +158,7 @@ def new_session(url: str) -> requests.Session:
     session = requests.Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, BoundedAdapter())
-    # Proxies and certificates of the environment are asked for once, because requests
-    # would go through all of its variables for each request.
-    found = session.merge_environment_settings(url, {}, None, None, None)
-    session.proxies = found["proxies"]
-    session.verify = found["verify"]
+    session.proxies = dict(route.proxies)
+    session.verify = route.verify
     session.trust_env = False
     return session

@@ -32,6 +32,14 @@ _SOURCES = (
 )
 """The settings that say where conversations come from. They add up."""
 
+_AN_HOUR = 3_600
+"""Seconds."""
+
+_A_CENTURY = 36_500
+"""Days."""
+
+_THREADS_AT_MOST = 1_000
+
 _NAMED_AT_MOST = 5
 
 
@@ -61,12 +69,17 @@ def parse_settings(config: Config) -> Settings:
         api_url=parser.url("api_url", DEFAULT_API_URL) or DEFAULT_API_URL,
         start_ms=parser.start_ms(),
         request_timeout=parser.integer(
-            "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1
+            "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1, at_most=_AN_HOUR
         ),
         lookback_ms=DAY_MS
-        * parser.integer("lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0),
+        * parser.integer(
+            "lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0, at_most=_A_CENTURY
+        ),
         max_concurrency=parser.integer(
-            "max_concurrency", DEFAULT_MAX_CONCURRENCY, at_least=1
+            "max_concurrency",
+            DEFAULT_MAX_CONCURRENCY,
+            at_least=1,
+            at_most=_THREADS_AT_MOST,
         ),
         requests_per_second=parser.requests_per_second(shard),
         notes=tuple(parser.notes),

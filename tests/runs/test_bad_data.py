@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sandbox.conversations import ConversationStore
 from sandbox.server import Sandbox
-from tap_kommo_chats.errors import TapError
+from tap_kommo_chats.errors import IncompleteRunError, TapError
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import (
     captured_output,
@@ -158,6 +158,57 @@ def test_a_time_no_calendar_has_is_reported(
     failed = failing_run(config_for(sandbox, ["a"]), caplog)
 
     assert "position 0 has no usable timestamp" in failed.log
+
+
+ABSURD = ("1e999999999", "1e9999999999999999999", "-1e-999999999", "9" * 5_000)
+"""Numbers that would take all memory when written out, or that Python cannot read."""
+
+
+def serve_text(sandbox: Sandbox, *rows: str) -> None:
+    """Answer with rows as they are written here."""
+    body = f'{{"messages": [{", ".join(rows)}]}}'
+    sandbox.answer = lambda _: web.Response(text=body)
+
+
+@pytest.mark.parametrize("number", ABSURD, ids=lambda number: number[:12])
+@pytest.mark.parametrize("place", ["timestamp", "msec_timestamp", "message.id"])
+def test_an_absurd_number_where_a_row_has_its_key_spoils_that_row_at_most(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, number: str, place: str
+) -> None:
+    values = {"timestamp": "1", "msec_timestamp": "0", "message.id": '"m2"'}
+    values[place] = number
+    serve_text(
+        sandbox,
+        json.dumps(row("m1")),
+        f'{{"timestamp": {values["timestamp"]}, "msec_timestamp": '
+        f'{values["msec_timestamp"]}, "message": {{"id": {values["message.id"]}}}}}',
+    )
+
+    with captured_output() as collected, suppress(IncompleteRunError):
+        TapKommoChats(config=config_for(sandbox, ["a"])).sync_all()
+
+    assert strict(collected[0])[0]["message_id"] == "m1"
+    assert "Conversation a: the row at position 1" in caplog.text or (
+        len(strict(collected[0])) == 2
+    )
+    assert "mistake in the tap" not in caplog.text
+
+
+@pytest.mark.parametrize("number", ABSURD, ids=lambda number: number[:12])
+def test_an_absurd_number_is_carried_as_text(sandbox: Sandbox, number: str) -> None:
+    serve_text(
+        sandbox,
+        f'{{"timestamp": 1, "message": {{"id": "m1", "file_size": {number}, '
+        f'"location": {{"lon": {number}}}}}, "other": [{number}]}}',
+    )
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["extra"] == {
+        "message.file_size": number,
+        "message.location.lon": number,
+        "other": [number],
+    }
 
 
 def test_half_a_surrogate_pair_is_replaced_and_told(

@@ -64,19 +64,19 @@ def unreachable(
     Returns:
         One line with the host or the proxy, the cause and what to do.
     """
-    causes = list(_causes(error))
+    found = list(causes(error))
     where, remedy = url, setting
     if proxy_variable is not None:
         where = f"{url}, asked through the proxy that {proxy_variable} names,"
-        if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
+        if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in found):
             where, remedy = f"The proxy that {proxy_variable} names", proxy_variable
-            if (status := _tunnel_status(causes)) is not None:
+            if (status := _tunnel_status(found)) is not None:
                 advice = _NO_TUNNEL.get(
                     status, "check {}, or put the host into NO_PROXY"
                 )
                 return f"{where} answers {status}: {advice.format(remedy)}"
     for kinds, advice in _UNREACHABLE:
-        if any(isinstance(cause, kinds) for cause in causes):
+        if any(isinstance(cause, kinds) for cause in found):
             return f"{where} {advice.format(remedy)}"
     return f"{where} broke the connection off: check the network"
 
@@ -89,9 +89,9 @@ def will_not_pass(error: Exception) -> bool:
         requests.exceptions.SSLError,
         urllib3.exceptions.SSLError,
     )
-    causes = list(_causes(error))
-    status = _tunnel_status(causes)
-    return any(isinstance(cause, lasting) for cause in causes) or (
+    found = list(causes(error))
+    status = _tunnel_status(found)
+    return any(isinstance(cause, lasting) for cause in found) or (
         status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR
     )
 
@@ -116,18 +116,18 @@ _NO_TUNNEL: dict[int, str] = {
 }
 
 
-def _tunnel_status(causes: Iterable[BaseException]) -> int | None:
+def _tunnel_status(found: Iterable[BaseException]) -> int | None:
     """Return what a proxy answered that was asked for a way to a host; None if none."""
-    for cause in causes:
+    for cause in found:
         # The standard library gives it in words only.
         if type(cause) is OSError and (
-            found := re.match(r"Tunnel connection failed: (\d{3})\b", str(cause))
+            status := re.match(r"Tunnel connection failed: (\d{3})\b", str(cause))
         ):
-            return int(found[1])
+            return int(status[1])
     return None
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Go through what caused an error, however the libraries wrapped it."""
     while error is not None:
         yield error

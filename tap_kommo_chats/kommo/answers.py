@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_kommo_chats.kommo.failures import MayPassError
+from tap_kommo_chats.kommo.failures import MayPassError, OversizedError
+from tap_kommo_chats.kommo.large import (
+    LARGE,
+    VALUES_AT_MOST,
+    has_too_many_values,
+)
 from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS
 
 if TYPE_CHECKING:
@@ -61,7 +66,9 @@ def is_redirect(response: requests.Response) -> bool:
 
 
 def error_body(response: requests.Response) -> dict[str, Any] | None:
-    """Read the object in an error's body; None if there is none."""
+    """Read the object in an error's body; None if there is none, or a large one."""
+    if len(response.content) > LARGE:
+        return None
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
@@ -95,9 +102,13 @@ def decode_json(content: bytes) -> tuple[Any, bool]:
         were replaced by U+FFFD.
 
     Raises:
+        OversizedError: If it has more values than any page.
         ValueError: If it is not JSON.
         RecursionError: If it is nested too deep.
     """
+    if has_too_many_values(content):
+        msg = f"more than {VALUES_AT_MOST} values"
+        raise OversizedError(msg)
     try:
         return _DECODER.decode(content), False
     except ValueError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
 from tap_kommo_chats.records.conversations import Outcome
+from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
     from tap_kommo_chats.records.conversations import Entry
@@ -119,6 +120,11 @@ class Books:
         self._ledger = ledger
         self._bookmarks = bookmarks
         self._started_ms = started_ms
+        self._teller = Teller(logger)
+
+    def sum_up(self) -> None:
+        """Say of how many rows and failures the log has no line."""
+        self._teller.sum_up()
 
     def unchanged(self, entry: Entry) -> None:
         """Book that a conversation is not asked for, unless that is booked already."""
@@ -138,11 +144,10 @@ class Books:
         """Book a row of a conversation, and tell whether it is to be written."""
         if row.flaw is not None:
             self.tally.rows_without_key += 1
-            logger.error(
-                "Conversation %s: the row at position %d has %s and was not delivered",
-                job.conversation_id,
-                row.position,
-                row.flaw,
+            self._teller.tell(
+                f"rows that have {row.flaw} and were not delivered",
+                f"Conversation {job.conversation_id}: the row at position "
+                f"{row.position} has {row.flaw} and was not delivered",
             )
             return False
         is_wanted = job.wants(row.sent_ms)
@@ -182,7 +187,7 @@ class Books:
             raise error
         if not isinstance(error, ConversationError):
             error = _unexpected(error, conversation_id)
-        logger.error("%s", error)
+        self._teller.tell(str(error).replace(conversation_id, "..."), str(error))
         tally = self.tally
         # One that failed before says nothing of the others.
         tally.failed_anew += not self._bookmarks.is_owed(conversation_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from tap_kommo_chats.sources.crm import CrmSource
 from tap_kommo_chats.sources.file import FileSource
 from tap_kommo_chats.sources.sql import SQLSource
 from tap_kommo_chats.state.layout import MESSAGES
+from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -68,6 +70,7 @@ class Finder:
         self._crm_host = crm_host
         self._marks = marks
         self._interruptible = interruptible
+        self._teller = Teller(logger)
 
     def find(
         self, owed_ids: Iterable[str], started_ms: int, *, from_beginning: bool
@@ -81,13 +84,16 @@ class Finder:
         """
         self.has_begun = True
         settings = self._settings
-        yield from find(
-            settings.shard,
-            self._ledger,
-            lists(settings, owed_ids, self._report),
-            self._crm_source(started_ms, from_beginning=from_beginning),
-            interruptible=self._interruptible,
-        )
+        try:
+            yield from find(
+                settings.shard,
+                self._ledger,
+                lists(settings, owed_ids, self._report),
+                self._crm_source(started_ms, from_beginning=from_beginning),
+                interruptible=self._interruptible,
+            )
+        finally:
+            self._teller.sum_up()
         self.has_ended = True
 
     def move_mark(self, stream: str, started_ms: int) -> None:
@@ -98,7 +104,8 @@ class Finder:
 
     def _report(self, line: str) -> None:
         self.bad_entries += 1
-        logger.error("%s", line)
+        # Lines that differ in their numbers are of one kind.
+        self._teller.tell(re.sub(r"\d+", "...", line), line)
 
     def _crm_source(self, started_ms: int, *, from_beginning: bool) -> CrmSource | None:
         crm = self._settings.crm

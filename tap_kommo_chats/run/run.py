@@ -6,6 +6,7 @@ The tap makes it and gives it to the streams, which make records of what it yiel
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -115,11 +116,13 @@ class Run:
                     continue
                 id_ = event.job.conversation_id
                 if isinstance(event, Part):
-                    ends[id_] = event.content
+                    # What it says of the conversation, without its rows.
+                    ends[id_] = replace(event.content, rows=())
                     for row in event.content.rows:
                         if self._books.takes(row, event.job):
                             yield id_, row
                             self._stop_if_asked()
+                    self._chats.release(event.content)
                 elif isinstance(event, End):
                     end = ends.pop(id_)
                     self._books.read(id_, end.newest_ms, is_empty=end.is_empty)
@@ -138,6 +141,8 @@ class Run:
         finally:
             self._chats_host.stop()
             events.close()
+            self._books.sum_up()
+            self._chats.sum_up()
             tally = self._books.tally
             progress.end(str(tally).capitalize(), tally.numbers())
             self._progress = None

@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 
 from sandbox.conversations import ConversationStore
 from sandbox.server import Sandbox
+from tap_kommo_chats import telling
 from tap_kommo_chats.errors import IncompleteRunError, TapError
+from tap_kommo_chats.kommo.large import VALUES_AT_MOST
+from tap_kommo_chats.kommo.pagination import ROWS_AT_MOST
 from tap_kommo_chats.tap import TapKommoChats
+from tap_kommo_chats.telling import LINES_AT_MOST
 from tests.support.tap import (
     captured_output,
     config_for,
@@ -26,6 +30,7 @@ from tests.support.tap import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox.server import SeenRequest
     from tests.support.tap import Output
@@ -120,7 +125,8 @@ def test_an_answer_nested_too_deep_to_be_read_is_its_conversations_failure(
 
     failed = failing_run(config_for(sandbox, ["a", "b"]), caplog)
 
-    assert re.search("Conversation a: .* (nested|nesting)|position 0", failed.log)
+    told = "(nested|nesting|larger than any page)|position 0"
+    assert re.search(f"Conversation a: .* {told}", failed.log)
     assert [r["message_id"] for r in strict(failed.output)] == ["m1"]
 
 
@@ -257,18 +263,105 @@ def test_a_message_in_two_conversations_is_carried_in_both(sandbox: Sandbox) -> 
 
 
 def test_a_list_longer_than_asked_for_is_carried_whole(sandbox: Sandbox) -> None:
-    rows = [row(f"m{n}") for n in range(5_000)]
-    body = json.dumps({"messages": rows})
-    sandbox.answer = lambda seen: (
-        web.Response(text=body) if seen.offset == 0 else web.Response(status=204)
-    )
+    rows = [row(f"m{n}") for n in range(ROWS_AT_MOST)]
     sandbox.answer = lambda seen: web.Response(
         text=json.dumps({"messages": rows[seen.offset or 0 :]})
     )
 
     output = run(config_for(sandbox, ["a"]))
 
-    assert [key[1] for key in output.keys] == [f"m{n}" for n in range(5_000)]
+    assert [key[1] for key in output.keys] == [f"m{n}" for n in range(ROWS_AT_MOST)]
+
+
+@pytest.mark.parametrize("extra", [row("m"), [], {}, 0])
+def test_a_list_of_many_more_rows_is_its_conversations_failure_in_one_line(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, extra: object
+) -> None:
+    sandbox.store.add("b", row("m1"))
+    body = json.dumps({"messages": [extra] * (ROWS_AT_MOST + 1)})
+    sandbox.answer = lambda seen: (
+        web.Response(text=body) if seen.conversation_id == "a" else None
+    )
+
+    failed = failing_run(config_for(sandbox, ["a", "b"]), caplog)
+
+    assert failed.output.keys == [("b", "m1")]
+    told = [line for line in failed.log.splitlines() if "ERROR" in line]
+    assert len(told) == 1
+    assert "Conversation a: " in told[0]
+    assert "an answer larger than any page can be" in told[0]
+    assert sum(seen.conversation_id == "a" for seen in sandbox.requests) == 1
+
+
+def test_an_answer_of_too_many_values_is_its_conversations_failure(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps({"messages": [row("m1", many=[0] * VALUES_AT_MOST)]})
+    sandbox.answer = lambda _: web.Response(text=body)
+
+    failed = failing_run(config_for(sandbox, ["a"]), caplog)
+
+    assert "Conversation a: " in failed.log
+    assert "an answer larger than any page can be" in failed.log
+
+
+def test_a_text_full_of_commas_is_one_value(sandbox: Sandbox) -> None:
+    text = r",[{\"" * VALUES_AT_MOST
+    serve(sandbox, a=[row("m1", message={"id": "m1", "text": text})])
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["message"]["text"] == text
+
+
+def test_bad_rows_are_told_a_few_times_and_then_counted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve_all = json.dumps({"messages": [[], *([{}] * 2000), row("m1")]})
+    sandbox.answer = lambda seen: web.Response(
+        text=serve_all if seen.offset == 0 else '{"messages": []}'
+    )
+
+    failed = failing_run(config_for(sandbox, ["a"]), caplog)
+
+    assert failed.output.keys == [("a", "m1")]
+    lines = [line for line in failed.log.splitlines() if "no usable message.id" in line]
+    assert len(lines) == LINES_AT_MOST + 1
+    assert "... and 1,981 more: rows that have no usable message.id" in lines[-1]
+    assert "2001 row(s) could not be delivered" in str(failed.error)
+
+
+def test_failing_conversations_are_told_a_few_times_and_then_counted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.store.add("well", row("m1"))
+    ids = ["well", *(f"ill{n}" for n in range(100))]
+    sandbox.answer = lambda seen: (
+        None if seen.conversation_id == "well" else web.Response(status=404)
+    )
+
+    failed = failing_run(config_for(sandbox, ids), caplog)
+
+    lines = [line for line in failed.log.splitlines() if "Kommo answered 404" in line]
+    assert len(lines) == LINES_AT_MOST + 1
+    assert "... and 80 more: Conversation ...: Kommo answered 404" in lines[-1]
+    assert "100 conversation(s) could not be read" in str(failed.error)
+
+
+def test_bad_entries_of_a_list_are_told_a_few_times_and_then_counted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("a/b\n" * 1000 + "well\n", encoding="utf-8")
+    sandbox.store.add("well", row("m1"))
+    config = {**config_for(sandbox, ["well"]), "conversations_file": str(path)}
+
+    failed = failing_run(config, caplog)
+
+    lines = [line for line in failed.log.splitlines() if "was left out" in line]
+    assert len(lines) == LINES_AT_MOST + 1
+    assert "... and 980 more: Line ... of conversations_file was left out" in lines[-1]
+    assert "1000 entry(ies)" in str(failed.error)
 
 
 def test_not_a_number_is_carried_as_text(sandbox: Sandbox) -> None:
@@ -288,7 +381,8 @@ def test_not_a_number_is_carried_as_text(sandbox: Sandbox) -> None:
 @pytest.fixture(scope="module")
 def any_answer() -> Iterator[Callable[[object], Sandbox]]:
     """A sandbox that answers with any JSON as its list of messages."""
-    with Sandbox(ConversationStore()) as sandbox:
+    with Sandbox(ConversationStore()) as sandbox, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(telling, "LINES_AT_MOST", 1000)
 
         def answer_with(value: object) -> Sandbox:
             serve(sandbox, a=value)  # type: ignore[arg-type]

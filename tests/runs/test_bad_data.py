@@ -13,7 +13,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.conversations import ConversationStore
+from sandbox import OWN_ORIGIN, ConversationStore
 from sandbox.server import Sandbox
 from tap_kommo_chats import telling
 from tap_kommo_chats.errors import IncompleteRunError, TapError
@@ -437,3 +437,47 @@ def test_whatever_a_server_answers_every_row_is_carried_or_reported(
             assert (name if isinstance(name, str) else str(name)) in carried or (
                 "surrogate" in caplog.text
             )
+
+
+@pytest.mark.parametrize("number", [*ABSURD, "1.5", "-1", "true"], ids=lambda n: n[:12])
+def test_an_absurd_number_in_the_crm_is_none(sandbox: Sandbox, number: str) -> None:
+    sandbox.store.add("a", row("m1"))
+    talk = (
+        f'{{"talk_id": 7, "chat_id": "a", "origin": "{OWN_ORIGIN}", '
+        f'"created_at": {number}, "updated_at": {number}, "contact_id": {number}, '
+        f'"rate": {number}, "other": [{number}]}}'
+    )
+    bad_talk = f'{{"talk_id": {number}, "chat_id": "b", "origin": "{OWN_ORIGIN}"}}'
+    event = (
+        f'{{"id": "e", "type": "talk_created", "entity_type": "talk", "entity_id": 7, '
+        f'"created_at": {number}}}'
+    )
+    bad_event = event.replace("7", number)
+
+    def answer(seen: SeenRequest) -> web.Response | None:
+        if "/talks" in seen.target:
+            return web.Response(
+                text=f'{{"_embedded": {{"talks": [{bad_talk}, {talk}]}}}}'
+            )
+        if "/events" in seen.target:
+            return web.Response(
+                text=f'{{"_embedded": {{"events": [{bad_event}, {event}]}}}}'
+            )
+        return None
+
+    sandbox.answer = answer
+    config = {
+        **config_for(sandbox, ["a"]),
+        "crm_url": sandbox.url,
+        "crm_access_token": sandbox.crm_token,
+        "crm_origins": [OWN_ORIGIN],
+    }
+
+    output = run(config)
+
+    for line in output.lines:
+        msgspec.json.decode(line.encode())
+    (record,) = output.records_of("talks")
+    assert record["talk_id"] == 7
+    assert number not in ABSURD or record["extra"]["other"] == [number]
+    assert output.keys == [("a", "m1")]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
 
 PASSWORD = "what-nobody-may-read"  # noqa: S105 (it is looked for in the output)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.crm import CRM_TOKEN
+from sandbox import CRM_TOKEN
 from tap_kommo_chats.kommo.large import LARGE, VALUES_AT_MOST
 from tap_kommo_chats.kommo.pagination import ROWS_AT_MOST
 from tap_kommo_chats.kommo.transport import BODY_AT_MOST

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
@@ -22,6 +24,19 @@ _OUTPUT_BYTES = 64 * 1024
 _SAID_AT_MOST = 4000
 """Characters of what is told of a failed run: it may name ids of ten conversations."""
 
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 1024 * 1024
+
+
+def _give_memory_back() -> None:
+    """Have the C library give back what a large answer took.
+
+    Left to itself, that of GNU keeps it for the thread that read it, and so eight times
+    for eight threads: 290 MB where 125 MB were in use.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
 
 def main() -> None:
     """Run the tap, and end a failed run with what an operator needs to read.
@@ -29,6 +44,7 @@ def main() -> None:
     Raises:
         SystemExit: Always; the code is 1 when the run failed.
     """
+    _give_memory_back()
     problems: list[str] = []
     try:
         _open_output()

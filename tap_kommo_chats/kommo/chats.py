@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
@@ -18,7 +19,9 @@ from tap_kommo_chats.kommo.pagination import (
     HistoryPaginator,
     PagingError,
 )
+from tap_kommo_chats.kommo.route import route_to
 from tap_kommo_chats.records.messages import read_row
+from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +49,12 @@ class ChatsApi:
         """
         self._host = host
         self._scope_id = scope_id
+        self._teller = Teller(logger)
         self._connection = Connection(
-            host, "application/json", KommoAuthenticator(channel_secret)
+            host,
+            route_to(host.url),
+            "application/json",
+            KommoAuthenticator(channel_secret),
         )
 
     def history(
@@ -61,7 +68,8 @@ class ChatsApi:
                 1970; None for all. The pages may hold some.
 
         Yields:
-            A page for each answer, also when it brings nothing new.
+            A page for each answer, also when it brings nothing new. Each is to be given
+            to `release` once its rows are not needed any more.
 
         Raises:
             ConversationError: If this conversation cannot be read.
@@ -72,44 +80,45 @@ class ChatsApi:
         while not paginator.finished:
             page = self._page(conversation_id, paginator)
             if was_newest_first and not page.newest_first:
-                logger.warning(
-                    "Conversation %s does not come newest first: it is read to its end",
-                    conversation_id,
+                self._teller.tell(
+                    "conversations that do not come newest first",
+                    f"Conversation {conversation_id} does not come newest first: it is "
+                    "read to its end",
+                    logging.WARNING,
                 )
             was_newest_first = page.newest_first
             yield page
+            # It may be large, and the next one is asked for.
+            del page
             paginator.advance()
 
-    def _page(self, conversation_id: str, paginator: HistoryPaginator) -> HistoryPage:
-        offset = paginator.current_value
-        history = self._ask(conversation_id, offset)
-        if history.mended:
-            logger.warning(
-                "Conversation %s: an answer had halves of surrogate pairs, which were "
-                "replaced by U+FFFD",
-                conversation_id,
-            )
-        rows = [read_row(row, offset + n) for n, row in enumerate(history.rows)]
-        try:
-            return paginator.accept(rows)
-        except PagingError as error:
-            msg = f"Conversation {conversation_id}: {error}; tell Kommo's support"
-            raise ConversationError(msg) from None
+    def sum_up(self) -> None:
+        """Say of how many oddities the log has no line."""
+        self._teller.sum_up()
 
-    def _ask(self, conversation_id: str, offset: int) -> History:
+    def release(self, page: HistoryPage) -> None:
+        """Make room for the next large page if this is one. For any thread."""
+        if page.is_large:
+            self._host.room.leave()
+
+    def _page(self, conversation_id: str, paginator: HistoryPaginator) -> HistoryPage:
         path = HISTORY_PATH.format(
             scope_id=quote(self._scope_id, safe=""),
             conversation_id=quote(conversation_id, safe=""),
         )
+        offset = paginator.current_value
         query = urlencode({"offset": offset, "limit": PAGE_SIZE})
 
-        def read(response: requests.Response) -> History:
-            return read_history(
-                response,
-                conversation_id,
-                datetime.now(timezone.utc),
-                asked_too_much=self._host.has_refused,
-            )
+        def read(response: requests.Response) -> HistoryPage:
+            with self._host.room.taken_for(response.content) as is_large:
+                history = read_history(
+                    response,
+                    conversation_id,
+                    datetime.now(timezone.utc),
+                    asked_too_much=self._host.has_refused,
+                )
+                page = self._put_together(history, conversation_id, paginator)
+                return replace(page, is_large=True) if is_large else page
 
         try:
             return self._connection.get(path, query, read)
@@ -121,6 +130,25 @@ class ChatsApi:
             # No other thread may send one more request.
             self._host.stop()
         raise failure
+
+    def _put_together(
+        self, history: History, conversation_id: str, paginator: HistoryPaginator
+    ) -> HistoryPage:
+        """Add the rows of an answer to those before."""
+        if history.mended:
+            self._teller.tell(
+                "answers that had halves of surrogate pairs",
+                f"Conversation {conversation_id}: an answer had halves of surrogate "
+                "pairs, which were replaced by U+FFFD",
+                logging.WARNING,
+            )
+        first = paginator.current_value
+        rows = [read_row(row, first + n) for n, row in enumerate(history.rows)]
+        try:
+            return paginator.accept(rows)
+        except PagingError as error:
+            msg = f"Conversation {conversation_id}: {error}; tell Kommo's support"
+            raise ConversationError(msg) from None
 
     def _failure(
         self, error: GivenUpError, conversation_id: str

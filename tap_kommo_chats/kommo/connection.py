@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
     from tap_kommo_chats.kommo.host import Host
+    from tap_kommo_chats.kommo.route import Route
 
 T = TypeVar("T")
 
@@ -41,16 +42,18 @@ _MAY_PASS = (
 class Connection(threading.local):
     """A connection to a host: each thread that uses it has a session of its own."""
 
-    def __init__(self, host: Host, accept: str, auth: AuthBase) -> None:
+    def __init__(self, host: Host, route: Route, accept: str, auth: AuthBase) -> None:
         """Open nothing yet. Called anew in each thread, with the same arguments.
 
         Args:
             host: Where to ask.
+            route: Which way requests go there.
             accept: The `Accept` header.
             auth: Is put to each attempt, so that each is signed afresh.
         """
         self._host = host
-        self._session = new_session(host.url)
+        self._proxy_variable = route.proxy_variable
+        self._session = new_session(route)
         self._session.headers.update({"Accept": accept, "User-Agent": host.user_agent})
         self._session.auth = auth
         self._attempts = 0
@@ -90,7 +93,7 @@ class Connection(threading.local):
         except MayPassError as error:
             raise GivenUpError(str(error), self._attempts) from None
         except requests.RequestException as error:
-            reason = unreachable(error, host.url, host.setting)
+            reason = unreachable(error, host.url, host.setting, self._proxy_variable)
             if not isinstance(error, requests.ConnectionError | requests.Timeout):
                 raise GivenUpError(reason, self._attempts) from None
             raise NoAnswerError(

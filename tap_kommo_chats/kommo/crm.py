@@ -28,6 +28,7 @@ from tap_kommo_chats.kommo.crm_answers import (
 )
 from tap_kommo_chats.kommo.failures import GivenUpError
 from tap_kommo_chats.kommo.pages import PAGE, SMALLER_PAGE, Page, Walk
+from tap_kommo_chats.kommo.route import route_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -66,7 +67,10 @@ class CrmApi:
             access_token: The bearer token.
         """
         self._connection = Connection(
-            host, "application/hal+json", BearerToken(access_token)
+            host,
+            route_to(host.url),
+            "application/hal+json",
+            BearerToken(access_token),
         )
         self._page_size = PAGE
         self._is_crm = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import requests
@@ -9,7 +11,7 @@ import urllib3
 from urllib3.exceptions import NameResolutionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class MayPassError(Exception):
@@ -47,22 +49,36 @@ class OversizedError(requests.RequestException):
     """An answer was larger than any page can be."""
 
 
-def unreachable(error: Exception, url: str, setting: str) -> str:
+def unreachable(
+    error: Exception, url: str, setting: str, proxy_variable: str | None
+) -> str:
     """Tell why no answer came.
 
     Args:
         error: What `requests` raised.
         url: Where the request went.
         setting: The setting that says so.
+        proxy_variable: The environment variable that names the proxy it went through;
+            None for none.
 
     Returns:
-        One line with the host, the cause and what to do.
+        One line with the host or the proxy, the cause and what to do.
     """
-    causes = list(_causes(error))
+    found = list(causes(error))
+    where, remedy = url, setting
+    if proxy_variable is not None:
+        where = f"{url}, asked through the proxy that {proxy_variable} names,"
+        if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in found):
+            where, remedy = f"The proxy that {proxy_variable} names", proxy_variable
+            if (status := _tunnel_status(found)) is not None:
+                advice = _NO_TUNNEL.get(
+                    status, "check {}, or put the host into NO_PROXY"
+                )
+                return f"{where} answers {status}: {advice.format(remedy)}"
     for kinds, advice in _UNREACHABLE:
-        if any(isinstance(cause, kinds) for cause in causes):
-            return f"{url} {advice.format(setting)}"
-    return f"{url} broke the connection off: check the network"
+        if any(isinstance(cause, kinds) for cause in found):
+            return f"{where} {advice.format(remedy)}"
+    return f"{where} broke the connection off: check the network"
 
 
 def will_not_pass(error: Exception) -> bool:
@@ -73,7 +89,11 @@ def will_not_pass(error: Exception) -> bool:
         requests.exceptions.SSLError,
         urllib3.exceptions.SSLError,
     )
-    return any(isinstance(cause, lasting) for cause in _causes(error))
+    found = list(causes(error))
+    status = _tunnel_status(found)
+    return any(isinstance(cause, lasting) for cause in found) or (
+        status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR
+    )
 
 
 _UNREACHABLE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
@@ -91,7 +111,23 @@ _UNREACHABLE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+_NO_TUNNEL: dict[int, str] = {
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "write a user and a password into {}",
+}
+
+
+def _tunnel_status(found: Iterable[BaseException]) -> int | None:
+    """Return what a proxy answered that was asked for a way to a host; None if none."""
+    for cause in found:
+        # The standard library gives it in words only.
+        if type(cause) is OSError and (
+            status := re.match(r"Tunnel connection failed: (\d{3})\b", str(cause))
+        ):
+            return int(status[1])
+    return None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Go through what caused an error, however the libraries wrapped it."""
     while error is not None:
         yield error

@@ -20,7 +20,8 @@ from tap_kommo_chats.kommo.answers import (
     is_redirect,
     read_date,
 )
-from tap_kommo_chats.kommo.failures import MayPassError
+from tap_kommo_chats.kommo.failures import MayPassError, OversizedError
+from tap_kommo_chats.kommo.pagination import ROWS_AT_MOST
 from tap_kommo_chats.printable import printable
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def read_history(
     Raises:
         MayPassError: For 429 and 5xx, and if the body cannot be decoded; it may have
             been cut.
+        OversizedError: If there are more rows, or more values in them, than in any
+            page.
         ConversationError: For what is wrong with this conversation.
         RunError: For what is wrong with all of them.
     """
@@ -113,6 +116,9 @@ def _decode(content: bytes, conversation_id: str) -> History:
             "check that api_url is the Chats API"
         )
         raise ConversationError(msg)
+    if len(rows) > ROWS_AT_MOST:
+        msg = f"more than {ROWS_AT_MOST} rows"
+        raise OversizedError(msg)
     return History(rows, mended)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from tap_kommo_chats.kommo.large import Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +33,7 @@ class Host:
         timeout: Seconds to wait for the server to connect or send something.
         limiter: Lets requests go in turn. Kommo's hosts count apart.
         on_request: Called before each request, in the thread that sends it.
+        room: For the one large answer of it that may be in memory.
         has_answered: Whether any answer came.
         has_refused: Whether one said that there were too many requests.
     """
@@ -41,6 +44,7 @@ class Host:
     timeout: int
     limiter: RequestLimiter
     on_request: Callable[[], None] = lambda: None
+    room: Room = field(default_factory=Room)
     has_answered: bool = False
     has_refused: bool = False
 
@@ -52,3 +56,4 @@ class Host:
     def stop(self) -> None:
         """Let no further request go."""
         self.limiter.stop()
+        self.room.stop()

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PAGE_SIZE = 50
 """Rows asked for at once. Documented by Kommo: at most 50."""
 
+ROWS_AT_MOST = 50 * PAGE_SIZE
+"""Rows of a page that are taken all the same. No server that means well sends more."""
+
 _WIDENING = 5
 """How much further each step back goes: 1, 5, 25, 125 rows before the gap."""
 
@@ -53,12 +56,14 @@ class HistoryPage:
         is_empty: Whether the conversation had no row so far.
         newest_ms: The time of the newest row so far, in milliseconds since 1970; None
             when none had a time.
+        is_large: Whether it takes much memory, and the room for it until `release`.
     """
 
     rows: tuple[Row, ...]
     newest_first: bool
     is_empty: bool
     newest_ms: int | None
+    is_large: bool = False
 
 
 class HistoryPaginator(OffsetPaginator):

@@ -23,6 +23,9 @@ DEPTH_AT_MOST = 100
 """Levels of nesting in a row. Those who read it after us would not get much further."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_LONGEST_ID = 255
+"""Characters. PostgreSQL refuses keys of 2.7 kB, and a UUID has 36."""
+
 _LONGEST_INSTANT = 20
 """Digits no timestamp has; writing 1e999999999 out would take all memory."""
 
@@ -275,8 +278,8 @@ def _is_deeper_than(value: object, levels: int) -> bool:
 def _id(value: object) -> str | None:
     """Read an id; None when it is none that can be a key."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not value:
+        value = str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID:
         return None
     try:
         value.encode()

@@ -13,6 +13,7 @@ from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
 from tap_kommo_chats.records.conversations import Outcome
 from tap_kommo_chats.run.window import known_after
 from tap_kommo_chats.state.ledger import Noted
+from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
     from tap_kommo_chats.records.conversations import Entry
@@ -122,6 +123,11 @@ class Books:
         self._ledger = ledger
         self._bookmarks = bookmarks
         self._started_ms = started_ms
+        self._teller = Teller(logger)
+
+    def sum_up(self) -> None:
+        """Say of how many rows and failures the log has no line."""
+        self._teller.sum_up()
 
     def unchanged(self, entry: Entry) -> None:
         """Book that a conversation is not asked for, unless that is booked already."""
@@ -139,11 +145,10 @@ class Books:
         """Book a row of a conversation, and tell whether it is to be written."""
         if row.flaw is not None:
             self.tally.rows_without_key += 1
-            logger.error(
-                "Conversation %s: the row at position %d has %s and was not delivered",
-                job.conversation_id,
-                row.position,
-                row.flaw,
+            self._teller.tell(
+                f"rows that have {row.flaw} and were not delivered",
+                f"Conversation {job.conversation_id}: the row at position "
+                f"{row.position} has {row.flaw} and was not delivered",
             )
             return False
         return job.wants(row.sent_ms)
@@ -181,7 +186,7 @@ class Books:
             raise error
         if not isinstance(error, ConversationError):
             error = _unexpected(error, conversation_id)
-        logger.error("%s", error)
+        self._teller.tell(str(error).replace(conversation_id, "..."), str(error))
         tally = self.tally
         # One that failed before says nothing of the others.
         tally.failed_anew += not self._bookmarks.is_owed(conversation_id)

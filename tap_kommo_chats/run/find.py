@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from tap_kommo_chats.state.event_memory import EventMemory
 from tap_kommo_chats.state.known import margin_ms
 from tap_kommo_chats.state.layout import MESSAGES
 from tap_kommo_chats.state.seen_talks import SeenTalks
+from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -85,6 +87,7 @@ class Finder:
         self._crm_host = crm_host
         self._marks = marks
         self._interruptible = interruptible
+        self._teller = Teller(logger)
 
     def find(
         self, bookmarks: Bookmarks, started_ms: int, *, from_beginning: bool
@@ -113,13 +116,16 @@ class Finder:
                 self._is_read(bookmarks, from_beginning=from_beginning),
             )
             searched = self._searched(api, source, search, bookmarks)
-        yield from find(
-            settings.shard,
-            self._ledger,
-            lists(settings, bookmarks.pending(started_ms), self._report),
-            searched,
-            interruptible=self._interruptible,
-        )
+        try:
+            yield from find(
+                settings.shard,
+                self._ledger,
+                lists(settings, bookmarks.pending(started_ms), self._report),
+                searched,
+                interruptible=self._interruptible,
+            )
+        finally:
+            self._teller.sum_up()
         self.has_ended = True
 
     def move_mark(self, stream: str, started_ms: int) -> None:
@@ -152,7 +158,8 @@ class Finder:
 
     def _report(self, line: str) -> None:
         self.bad_entries += 1
-        logger.error("%s", line)
+        # Lines that differ in their numbers are of one kind.
+        self._teller.tell(re.sub(r"\d+", "...", line), line)
 
     def _plan(
         self, crm: CrmSettings, started_ms: int, *, from_beginning: bool

@@ -147,6 +147,8 @@ class Run:
         finally:
             self._chats_host.stop()
             events.close()
+            self._books.sum_up()
+            self._chats.sum_up()
             tally = self._books.tally
             progress.end(str(tally).capitalize(), tally.numbers())
             self._progress = None
@@ -293,14 +295,15 @@ class Run:
             yield from readings[job.conversation_id].window.end()
         else:
             window = Window(job.known, self.started_ms, self.settings.lookback_ms)
-            reading = readings.setdefault(
-                job.conversation_id, Reading(window, event.content)
-            )
-            reading.end = event.content
+            # What it says of the conversation, without its rows.
+            end = replace(event.content, rows=())
+            reading = readings.setdefault(job.conversation_id, Reading(window, end))
+            reading.end = end
             for row in event.content.rows:
                 if self._books.takes(row, job):
                     record = make_record(job.conversation_id, row)
                     yield from reading.window.take(record, row.sent_ms or 0)
+            self._chats.release(event.content)
 
     def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
         return self._chats.history(job.conversation_id, job.since_ms)

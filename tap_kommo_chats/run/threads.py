@@ -164,6 +164,8 @@ def _read(
     try:
         for content in read_one(job):
             events.put(Part(job, content))
+            # Nothing is held on to while the next part is read.
+            del content
             if stop.is_set():
                 break
     except Exception as error:  # noqa: BLE001 (the caller decides what it means)

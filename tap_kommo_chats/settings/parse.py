@@ -20,7 +20,7 @@ from tap_kommo_chats.settings.schema import (
 )
 from tap_kommo_chats.settings.values import CrmSettings, Settings, SQLSettings
 from tap_kommo_chats.sharding import WHOLE, Shard
-from tap_kommo_chats.times import CALENDAR_MS, DAY_MS, instant_ms
+from tap_kommo_chats.times import DAY_MS, instant_ms
 
 if TYPE_CHECKING:
     from tap_kommo_chats.settings.reader import Config
@@ -32,6 +32,14 @@ _SOURCES = (
     "crm_url",
 )
 """The settings that say where conversations come from. They add up."""
+
+_AN_HOUR = 3_600
+"""Seconds."""
+
+_A_CENTURY = 36_500
+"""Days."""
+
+_THREADS_AT_MOST = 1_000
 
 _NAMED_AT_MOST = 5
 _SHOWN_AT_MOST = 60
@@ -64,15 +72,17 @@ def parse_settings(config: Config) -> Settings:
         api_url=parser.url("api_url", DEFAULT_API_URL) or DEFAULT_API_URL,
         start_ms=parser.start_ms(),
         request_timeout=parser.integer(
-            "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1
+            "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_least=1, at_most=_AN_HOUR
         ),
-        # No longer than all times there are, so that what is reckoned with it fits.
-        lookback_ms=min(
-            DAY_MS * parser.integer("lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0),
-            CALENDAR_MS.stop,
+        lookback_ms=DAY_MS
+        * parser.integer(
+            "lookback_days", DEFAULT_LOOKBACK_DAYS, at_least=0, at_most=_A_CENTURY
         ),
         max_concurrency=parser.integer(
-            "max_concurrency", DEFAULT_MAX_CONCURRENCY, at_least=1
+            "max_concurrency",
+            DEFAULT_MAX_CONCURRENCY,
+            at_least=1,
+            at_most=_THREADS_AT_MOST,
         ),
         requests_per_second=parser.requests_per_second(shard),
         notes=tuple(parser.notes),

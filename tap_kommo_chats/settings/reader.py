@@ -5,14 +5,18 @@ No line here repeats a value of a secret setting, whatever its type.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from tap_kommo_chats.loopback import is_loopback
+
 Config: TypeAlias = Mapping[str, Any]
 """A configuration. A setting that is missing or null has its default."""
+
+_INTEGERS_AT_MOST = 1_000_000
+"""What no setting is above. Larger ones would overflow where they end up."""
 
 _KINDS = {
     bool: "true or false",
@@ -56,15 +60,17 @@ class Reader:
             return given
         return None
 
-    def integer(self, name: str, default: int, at_least: int) -> int:
-        """Read a whole number that is not too small."""
+    def integer(
+        self, name: str, default: int, at_least: int, at_most: int = _INTEGERS_AT_MOST
+    ) -> int:
+        """Read a whole number that is neither too small nor too large."""
         given = self.config.get(name)
         if given is None:
             return default
-        if isinstance(given, bool) or not isinstance(given, int) or given < at_least:
+        if type(given) is not int or not at_least <= given <= at_most:
             self.problems.append(
-                f"{name} is not a whole number from {at_least} on: write one, such as "
-                f"{default}"
+                f"{name} is not a whole number from {at_least} to {at_most}: write "
+                f"one, such as {default}"
             )
             return default
         return given
@@ -92,7 +98,7 @@ class Reader:
             url.path not in {"", "/"} or url.query or url.fragment or "@" in url.netloc
         ):
             self.problems.append(f"{name} has more than a scheme and a host: {remedy}")
-        elif url.scheme == "http" and not _is_loopback(host):
+        elif url.scheme == "http" and not is_loopback(host):
             self.problems.append(
                 f"{name} is plain http, which sends messages unprotected: write "
                 "https:// (http is for a server on this machine)"
@@ -112,12 +118,3 @@ class Reader:
 def kind_of(value: object) -> str:
     """Name what a value is without showing it."""
     return _KINDS.get(type(value), "of another kind")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

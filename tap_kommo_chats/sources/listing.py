@@ -114,4 +114,5 @@ def _milliseconds(value: object) -> int:
     if not isinstance(value, int) and not math.isfinite(value):
         msg = "not a time"
         raise ValueError(msg)
-    return int(value * SECOND_MS) if value < _SECONDS_BELOW else int(value)
+    is_seconds = -_SECONDS_BELOW < value < _SECONDS_BELOW
+    return int(value * SECOND_MS) if is_seconds else int(value)

@@ -231,12 +231,41 @@ def test_an_installed_package_is_not_this_folder(installed: Installed) -> None:
     assert ROOT not in Path(done.stdout.strip()).parents
 
 
-def test_the_oldest_dependencies_that_are_allowed_suffice(
-    packages: Packages, seeded_sandbox: Sandbox, tmp_path: Path
-) -> None:
-    installed = install(packages.wheel, tmp_path, "--resolution=lowest-direct")
+@pytest.fixture(scope="module")
+def oldest(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The package with the oldest dependencies that are allowed."""
+    folder = tmp_path_factory.mktemp("oldest")
+    return install(packages.wheel, folder, "--resolution=lowest-direct")
 
-    assert messages_read(installed, seeded_sandbox) == messages_served(seeded_sandbox)
+
+def test_the_oldest_dependencies_that_are_allowed_suffice(
+    oldest: Installed, seeded_sandbox: Sandbox
+) -> None:
+    assert messages_read(oldest, seeded_sandbox) == messages_served(seeded_sandbox)
+
+
+def test_the_oldest_dependencies_read_no_line_between_chunks_without_end(
+    oldest: Installed,
+) -> None:
+    done = oldest.run("python", "-c", LONG_LINE)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 200_000
+
+
+LONG_LINE = """
+import contextlib, http.client, io, types, urllib3
+head = b"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
+wire = io.BytesIO(head + b"x" * 10_000_000)
+answer = http.client.HTTPResponse(types.SimpleNamespace(makefile=lambda _: wire))
+answer.begin()
+response = urllib3.HTTPResponse(answer, dict(answer.headers), preload_content=0)
+wire.close = lambda: None
+with contextlib.suppress(urllib3.exceptions.ProtocolError):
+    list(response.read_chunked())
+print(wire.tell())
+"""
+"""Prints how far a line without end is read that says how long a chunk is."""
 
 
 def messages_read(installed: Installed, sandbox: Sandbox) -> int:

@@ -220,9 +220,18 @@ def test_a_start_date_that_is_none_is_refused(given: object) -> None:
     assert "such as 2024-01-01T00:00:00Z" in problem
 
 
-@pytest.mark.parametrize("given", [0, -1, 1.5, "30", True])
+@pytest.mark.parametrize("given", [0, -1, 1.5, "30", True, 3601, 10**12])
 def test_a_request_timeout_is_a_whole_number_of_seconds(given: object) -> None:
-    assert problem_with(request_timeout=given).startswith("request_timeout ")
+    problem = problem_with(request_timeout=given)
+
+    assert problem.startswith("request_timeout is not a whole number from 1 to 3600")
+
+
+@pytest.mark.parametrize(
+    "name", ["lookback_days", "max_concurrency", "requests_per_second"]
+)
+def test_a_number_that_would_overflow_is_refused(name: str) -> None:
+    assert problem_with(**{name: 10**15}).startswith(f"{name} is not a whole number")
 
 
 def test_settings_do_not_show_their_secret() -> None:

@@ -13,9 +13,13 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import ConversationStore, Sandbox
-from tap_kommo_chats.errors import TapError
+from sandbox import OWN_ORIGIN, ConversationStore, Sandbox
+from tap_kommo_chats import telling
+from tap_kommo_chats.errors import IncompleteRunError, TapError
+from tap_kommo_chats.kommo.large import VALUES_AT_MOST
+from tap_kommo_chats.kommo.pagination import ROWS_AT_MOST
 from tap_kommo_chats.tap import TapKommoChats
+from tap_kommo_chats.telling import LINES_AT_MOST
 from tests.support.tap import (
     captured_output,
     config_for,
@@ -25,6 +29,7 @@ from tests.support.tap import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox import SeenRequest
     from tests.support.tap import Output
@@ -119,7 +124,8 @@ def test_an_answer_nested_too_deep_to_be_read_is_its_conversations_failure(
 
     failed = failing_run(config_for(sandbox, ["a", "b"]), caplog)
 
-    assert re.search("Conversation a: .* (nested|nesting)|position 0", failed.log)
+    told = "(nested|nesting|larger than any page)|position 0"
+    assert re.search(f"Conversation a: .* {told}", failed.log)
     assert [r["message_id"] for r in strict(failed.output)] == ["m1"]
 
 
@@ -157,6 +163,57 @@ def test_a_time_no_calendar_has_is_reported(
     failed = failing_run(config_for(sandbox, ["a"]), caplog)
 
     assert "position 0 has no usable timestamp" in failed.log
+
+
+ABSURD = ("1e999999999", "1e9999999999999999999", "-1e-999999999", "9" * 5_000)
+"""Numbers that would take all memory when written out, or that Python cannot read."""
+
+
+def serve_text(sandbox: Sandbox, *rows: str) -> None:
+    """Answer with rows as they are written here."""
+    body = f'{{"messages": [{", ".join(rows)}]}}'
+    sandbox.answer = lambda _: web.Response(text=body)
+
+
+@pytest.mark.parametrize("number", ABSURD, ids=lambda number: number[:12])
+@pytest.mark.parametrize("place", ["timestamp", "msec_timestamp", "message.id"])
+def test_an_absurd_number_where_a_row_has_its_key_spoils_that_row_at_most(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, number: str, place: str
+) -> None:
+    values = {"timestamp": "1", "msec_timestamp": "0", "message.id": '"m2"'}
+    values[place] = number
+    serve_text(
+        sandbox,
+        json.dumps(row("m1")),
+        f'{{"timestamp": {values["timestamp"]}, "msec_timestamp": '
+        f'{values["msec_timestamp"]}, "message": {{"id": {values["message.id"]}}}}}',
+    )
+
+    with captured_output() as collected, suppress(IncompleteRunError):
+        TapKommoChats(config=config_for(sandbox, ["a"])).sync_all()
+
+    assert strict(collected[0])[0]["message_id"] == "m1"
+    assert "Conversation a: the row at position 1" in caplog.text or (
+        len(strict(collected[0])) == 2
+    )
+    assert "mistake in the tap" not in caplog.text
+
+
+@pytest.mark.parametrize("number", ABSURD, ids=lambda number: number[:12])
+def test_an_absurd_number_is_carried_as_text(sandbox: Sandbox, number: str) -> None:
+    serve_text(
+        sandbox,
+        f'{{"timestamp": 1, "message": {{"id": "m1", "file_size": {number}, '
+        f'"location": {{"lon": {number}}}}}, "other": [{number}]}}',
+    )
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["extra"] == {
+        "message.file_size": number,
+        "message.location.lon": number,
+        "other": [number],
+    }
 
 
 def test_half_a_surrogate_pair_is_replaced_and_told(
@@ -205,18 +262,105 @@ def test_a_message_in_two_conversations_is_carried_in_both(sandbox: Sandbox) -> 
 
 
 def test_a_list_longer_than_asked_for_is_carried_whole(sandbox: Sandbox) -> None:
-    rows = [row(f"m{n}") for n in range(5_000)]
-    body = json.dumps({"messages": rows})
-    sandbox.answer = lambda seen: (
-        web.Response(text=body) if seen.offset == 0 else web.Response(status=204)
-    )
+    rows = [row(f"m{n}") for n in range(ROWS_AT_MOST)]
     sandbox.answer = lambda seen: web.Response(
         text=json.dumps({"messages": rows[seen.offset or 0 :]})
     )
 
     output = run(config_for(sandbox, ["a"]))
 
-    assert [key[1] for key in output.keys] == [f"m{n}" for n in range(5_000)]
+    assert [key[1] for key in output.keys] == [f"m{n}" for n in range(ROWS_AT_MOST)]
+
+
+@pytest.mark.parametrize("extra", [row("m"), [], {}, 0])
+def test_a_list_of_many_more_rows_is_its_conversations_failure_in_one_line(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, extra: object
+) -> None:
+    sandbox.store.add("b", row("m1"))
+    body = json.dumps({"messages": [extra] * (ROWS_AT_MOST + 1)})
+    sandbox.answer = lambda seen: (
+        web.Response(text=body) if seen.conversation_id == "a" else None
+    )
+
+    failed = failing_run(config_for(sandbox, ["a", "b"]), caplog)
+
+    assert failed.output.keys == [("b", "m1")]
+    told = [line for line in failed.log.splitlines() if "ERROR" in line]
+    assert len(told) == 1
+    assert "Conversation a: " in told[0]
+    assert "an answer larger than any page can be" in told[0]
+    assert sum(seen.conversation_id == "a" for seen in sandbox.requests) == 1
+
+
+def test_an_answer_of_too_many_values_is_its_conversations_failure(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps({"messages": [row("m1", many=[0] * VALUES_AT_MOST)]})
+    sandbox.answer = lambda _: web.Response(text=body)
+
+    failed = failing_run(config_for(sandbox, ["a"]), caplog)
+
+    assert "Conversation a: " in failed.log
+    assert "an answer larger than any page can be" in failed.log
+
+
+def test_a_text_full_of_commas_is_one_value(sandbox: Sandbox) -> None:
+    text = r",[{\"" * VALUES_AT_MOST
+    serve(sandbox, a=[row("m1", message={"id": "m1", "text": text})])
+
+    (record,) = strict(run(config_for(sandbox, ["a"])))
+
+    assert record["message"]["text"] == text
+
+
+def test_bad_rows_are_told_a_few_times_and_then_counted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve_all = json.dumps({"messages": [[], *([{}] * 2000), row("m1")]})
+    sandbox.answer = lambda seen: web.Response(
+        text=serve_all if seen.offset == 0 else '{"messages": []}'
+    )
+
+    failed = failing_run(config_for(sandbox, ["a"]), caplog)
+
+    assert failed.output.keys == [("a", "m1")]
+    lines = [line for line in failed.log.splitlines() if "no usable message.id" in line]
+    assert len(lines) == LINES_AT_MOST + 1
+    assert "... and 1,981 more: rows that have no usable message.id" in lines[-1]
+    assert "2001 row(s) could not be delivered" in str(failed.error)
+
+
+def test_failing_conversations_are_told_a_few_times_and_then_counted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.store.add("well", row("m1"))
+    ids = ["well", *(f"ill{n}" for n in range(100))]
+    sandbox.answer = lambda seen: (
+        None if seen.conversation_id == "well" else web.Response(status=404)
+    )
+
+    failed = failing_run(config_for(sandbox, ids), caplog)
+
+    lines = [line for line in failed.log.splitlines() if "Kommo answered 404" in line]
+    assert len(lines) == LINES_AT_MOST + 1
+    assert "... and 80 more: Conversation ...: Kommo answered 404" in lines[-1]
+    assert "100 conversation(s) could not be read" in str(failed.error)
+
+
+def test_bad_entries_of_a_list_are_told_a_few_times_and_then_counted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("a/b\n" * 1000 + "well\n", encoding="utf-8")
+    sandbox.store.add("well", row("m1"))
+    config = {**config_for(sandbox, ["well"]), "conversations_file": str(path)}
+
+    failed = failing_run(config, caplog)
+
+    lines = [line for line in failed.log.splitlines() if "was left out" in line]
+    assert len(lines) == LINES_AT_MOST + 1
+    assert "... and 980 more: Line ... of conversations_file was left out" in lines[-1]
+    assert "1000 entry(ies)" in str(failed.error)
 
 
 def test_not_a_number_is_carried_as_text(sandbox: Sandbox) -> None:
@@ -236,7 +380,8 @@ def test_not_a_number_is_carried_as_text(sandbox: Sandbox) -> None:
 @pytest.fixture(scope="module")
 def any_answer() -> Iterator[Callable[[object], Sandbox]]:
     """A sandbox that answers with any JSON as its list of messages."""
-    with Sandbox(ConversationStore()) as sandbox:
+    with Sandbox(ConversationStore()) as sandbox, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(telling, "LINES_AT_MOST", 1000)
 
         def answer_with(value: object) -> Sandbox:
             serve(sandbox, a=value)  # type: ignore[arg-type]
@@ -291,3 +436,47 @@ def test_whatever_a_server_answers_every_row_is_carried_or_reported(
             assert (name if isinstance(name, str) else str(name)) in carried or (
                 "surrogate" in caplog.text
             )
+
+
+@pytest.mark.parametrize("number", [*ABSURD, "1.5", "-1", "true"], ids=lambda n: n[:12])
+def test_an_absurd_number_in_the_crm_is_none(sandbox: Sandbox, number: str) -> None:
+    sandbox.store.add("a", row("m1"))
+    talk = (
+        f'{{"talk_id": 7, "chat_id": "a", "origin": "{OWN_ORIGIN}", '
+        f'"created_at": {number}, "updated_at": {number}, "contact_id": {number}, '
+        f'"rate": {number}, "other": [{number}]}}'
+    )
+    bad_talk = f'{{"talk_id": {number}, "chat_id": "b", "origin": "{OWN_ORIGIN}"}}'
+    event = (
+        f'{{"id": "e", "type": "talk_created", "entity_type": "talk", "entity_id": 7, '
+        f'"created_at": {number}}}'
+    )
+    bad_event = event.replace("7", number)
+
+    def answer(seen: SeenRequest) -> web.Response | None:
+        if "/talks" in seen.target:
+            return web.Response(
+                text=f'{{"_embedded": {{"talks": [{bad_talk}, {talk}]}}}}'
+            )
+        if "/events" in seen.target:
+            return web.Response(
+                text=f'{{"_embedded": {{"events": [{bad_event}, {event}]}}}}'
+            )
+        return None
+
+    sandbox.answer = answer
+    config = {
+        **config_for(sandbox, ["a"]),
+        "crm_url": sandbox.url,
+        "crm_access_token": sandbox.crm_token,
+        "crm_origins": [OWN_ORIGIN],
+    }
+
+    output = run(config)
+
+    for line in output.lines:
+        msgspec.json.decode(line.encode())
+    (record,) = output.records_of("talks")
+    assert record["talk_id"] == 7
+    assert number not in ABSURD or record["extra"]["other"] == [number]
+    assert output.keys == [("a", "m1")]

@@ -470,7 +470,7 @@ def test_connections_through_a_proxy_have_the_deadline_too() -> None:
 
     for scheme in ("http", "https"):
         connection: Any = manager.connection_from_host("127.0.0.1", 9, scheme)
-        assert connection.ConnectionCls.response_class is transport._DeadlineResponse  # noqa: SLF001 (what the deadline hangs on)
+        assert connection.ConnectionCls.response_class is transport._BoundedResponse  # noqa: SLF001 (what the deadline hangs on)
 
 
 def test_a_run_in_which_nothing_can_be_read_is_stopped(

@@ -212,6 +212,8 @@ def test_a_number_as_id_is_carried_as_text() -> None:
         {"timestamp": 1, "message": {"id": ""}},
         {"timestamp": 1, "message": {"id": True}},
         {"timestamp": 1, "message": {"id": "half \ud83d"}},
+        {"timestamp": 1, "message": {"id": "longer than any key" * 20}},
+        {"timestamp": 1, "message": {"id": 10**300}},
     ],
 )
 def test_a_row_without_message_id_has_no_key(row: object) -> None:

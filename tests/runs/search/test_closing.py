@@ -21,6 +21,7 @@ def test_a_talk_that_was_closed_is_told_and_its_conversation_is_not_asked_for(
 ) -> None:
     account.talk(1, "a", origin=origin)
     account.talk(2, "b")
+    account.now += DAY
     first = account.run()
     account.now += 10 * DAY
     close(account, 1)

@@ -81,7 +81,8 @@ def test_what_events_that_went_round_did_not_tell_is_found_by_the_next_run(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     account.talk(1, "a")
-    account.message("a", 2 * HOUR)
+    account.message("a")
+    account.now += 2 * HOUR
     first = account.run(lookback_days=0)
     account.now += 10 * DAY
     new = account.message("a")
@@ -107,6 +108,7 @@ def test_a_message_that_came_late_while_events_went_round_is_found(
 ) -> None:
     account.talk(1, "a")
     account.message("a")
+    account.now += DAY
     first = account.run()
     account.now += 10 * DAY
     late = account.message("a", 10 * DAY + HOUR)

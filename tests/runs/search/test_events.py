@@ -59,6 +59,7 @@ def test_two_talks_of_one_chat_are_one_conversation(account: Account) -> None:
 def test_a_chat_first_seen_after_months_is_read_whole(account: Account) -> None:
     account.talk(1, "a")
     account.message("a")
+    account.now += DAY
     first = account.run()
     account.now += 200 * DAY
     old = account.message("b", age_ms=150 * DAY)
@@ -72,6 +73,7 @@ def test_a_chat_first_seen_after_months_is_read_whole(account: Account) -> None:
 def test_an_event_without_a_talk_is_found_by_its_contact(account: Account) -> None:
     account.talk(1, "a", contact_id=77)
     account.talk(2, "b", contact_id=78)
+    account.now += DAY
     first = account.run()
     account.now += 10 * DAY
     new = account.message("a")
@@ -144,6 +146,7 @@ def test_a_filter_that_is_not_heeded_makes_no_other_look_changed(
 ) -> None:
     for number in range(30):
         account.talk(number + 1, f"c{number}")
+    account.now += DAY
     first = account.run()
     account.now += 10 * DAY
     everything = account.crm.store.talks.all()

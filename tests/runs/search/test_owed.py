@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from sandbox import OWN_ORIGIN, Faults
 from tests.support.account import DAY, START, Account, names
+from tests.support.states import known, state_of
 from tests.support.tap import failing_run, wait_for_nothing
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def test_a_conversation_that_failed_is_asked_for_by_the_next_run_though_no_event
     account.sandbox.answer = lambda request: (
         web.Response(status=404) if request.conversation_id == "b" else None
     )
+    account.now += DAY
     with account.clock():
         failed = failing_run(account.config(), caplog)
     account.sandbox.answer = None
@@ -46,9 +47,9 @@ def test_a_conversation_that_never_answers_keeps_no_other_from_being_read(
     wait_for_nothing(monkeypatch)
     account.talk(1, "dead")
     account.talk(2, "alive")
-    first = account.run()
-    state = deepcopy(first.state)
-    state["bookmarks"]["chat_history"]["owed"] = {"dead": START}
+    state = state_of(
+        {"alive": known(START, START)}, owed=["dead"], searched_until_ms=START
+    )
     account.sandbox.faults = Faults(only=frozenset({"dead"}), reset_before=1.0)
     account.now += 10 * DAY
     new = account.message("alive")
@@ -71,12 +72,7 @@ def test_many_that_failed_before_do_not_stop_a_run(
         if (request.conversation_id or "").startswith("dead")
         else None
     )
-    dead = {f"dead{number}": START for number in range(60)}
-    state = {
-        "bookmarks": {
-            "chat_history": {"conversations": {}, "read_since": START, "owed": dead}
-        }
-    }
+    state = state_of({}, owed=[f"dead{number}" for number in range(60)])
 
     with account.clock():
         failed = failing_run(account.config(), caplog, state)
@@ -89,13 +85,8 @@ def test_one_that_failed_is_asked_for_though_it_ended_before_the_start_date(
     account: Account,
 ) -> None:
     account.talk(1, "a", updated_at=(START - 100 * DAY) // 1000)
-    state = {
-        "bookmarks": {
-            "chat_history": {"conversations": {}, "read_since": START, "owed": {"a": 0}}
-        }
-    }
 
-    output = account.run(state, start_date="2025-10-01T00:00:00Z")
+    output = account.run(state_of({}, owed=["a"]), start_date="2025-10-01T00:00:00Z")
 
     assert account.asked() == ["a"]
     assert "owed" not in output.state["bookmarks"]["chat_history"]

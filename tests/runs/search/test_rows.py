@@ -43,20 +43,20 @@ def test_a_row_of_a_conversation_knows_what_the_one_it_replaces_knew(
     assert [row["contact_id"] for row in first.records_of("talks")] == [7]
 
 
-def test_a_list_beside_the_crm_has_its_rows_though_nothing_happened(
+def test_a_list_beside_the_crm_has_no_row_when_nothing_happened(
     account: Account, tmp_path: Path
 ) -> None:
-    account.message("listed", 5 * DAY)
+    account.message("listed", 6 * DAY)
     path = tmp_path / "chats.csv"
-    path.write_text("conversation_id,updated_at\nlisted,2025-10-04\n", "utf-8")
+    path.write_text("conversation_id,updated_at\nlisted,2025-10-03\n", "utf-8")
     first = account.run(conversations_file=str(path))
     account.now += 10 * DAY
 
     second = account.run(first.state, conversations_file=str(path))
 
-    (row,) = second.records_of("conversations")
-    assert row["outcome"] == "unchanged"
-    assert row["newest_message_at"] == "2025-10-04T08:53:20.000+00:00"
+    (row,) = first.records_of("conversations")
+    assert row["newest_message_at"] == "2025-10-03T08:53:20.000+00:00"
+    assert second.records_of("conversations") == []
 
 
 def test_a_run_without_the_messages_keeps_what_earlier_ones_read(

@@ -11,12 +11,17 @@ import pytest
 from aiohttp import web
 
 from sandbox import OWN_ORIGIN, Refusal
+from tap_kommo_chats.state.event_memory import quarter_begin
 from tap_kommo_chats.tap import TapKommoChats
-from tests.support.account import DAY, HOUR, START, Account, names
+from tests.support.account import DAY, HOUR, SECOND, START, Account, names
 from tests.support.tap import captured_output, config_for, failing_run, run
 
 if TYPE_CHECKING:
     from sandbox import CrmRequest
+
+
+def seconds(milliseconds: int) -> str:
+    return str(milliseconds // SECOND)
 
 
 def test_a_first_run_reads_every_conversation_of_the_list_of_talks(
@@ -47,7 +52,8 @@ def test_a_first_run_finds_by_events_what_the_list_of_talks_leaves_out(
 def test_a_later_run_asks_only_for_what_had_an_event(account: Account) -> None:
     for number in range(50):
         account.talk(number + 1, f"c{number}")
-        account.message(f"c{number}", age_ms=2 * DAY)
+        account.message(f"c{number}")
+    account.now += DAY
     first = account.run()
     account.now += 10 * DAY
     new = account.message("c7")
@@ -65,6 +71,7 @@ def test_a_later_run_asks_only_for_what_had_an_event(account: Account) -> None:
 def test_nothing_new_costs_a_page_of_events_and_the_account(account: Account) -> None:
     account.talk(1, "a")
     account.message("a")
+    account.now += DAY
     first = account.run()
     account.now += 10 * DAY
     account.sandbox.forget_requests()
@@ -76,7 +83,7 @@ def test_nothing_new_costs_a_page_of_events_and_the_account(account: Account) ->
     assert paths == ["/api/v4/account", "/api/v4/events"]
 
 
-def test_events_are_asked_for_from_the_look_back_before_the_last_run_to_this_runs_start(
+def test_events_are_asked_for_from_a_look_back_before_the_last_run_to_this_runs_start(
     account: Account,
 ) -> None:
     first = account.run()
@@ -87,8 +94,10 @@ def test_events_are_asked_for_from_the_look_back_before_the_last_run_to_this_run
 
     (target,) = account.crm_requests("/api/v4/events")
     asked = parse_qs(urlsplit(target).query)
-    assert asked["filter[created_at][from]"] == [str((START - 2 * DAY) // 1000)]
-    assert asked["filter[created_at][to]"] == [str(account.now // 1000)]
+    assert asked["filter[created_at][from]"] == [
+        seconds(quarter_begin(START - 2 * DAY))
+    ]
+    assert asked["filter[created_at][to]"] == [seconds(account.now)]
     assert asked["filter[type][]"] == [
         "incoming_chat_message",
         "outgoing_chat_message",
@@ -108,7 +117,7 @@ def test_without_a_look_back_events_of_the_last_hour_are_asked_for_again(
 
     (target,) = account.crm_requests("/api/v4/events")
     asked = parse_qs(urlsplit(target).query)
-    assert asked["filter[created_at][from]"] == [str((START - HOUR) // 1000)]
+    assert asked["filter[created_at][from]"] == [seconds(quarter_begin(START - HOUR))]
 
 
 def test_the_first_run_asks_for_events_from_the_start_date_on(account: Account) -> None:
@@ -122,6 +131,7 @@ def test_the_first_run_asks_for_events_from_the_start_date_on(account: Account) 
 def test_an_event_that_shows_up_late_is_found(account: Account) -> None:
     account.talk(1, "a")
     account.message("a")
+    account.now += DAY
     first = account.run()
     account.now += 2 * HOUR
     late = account.message("a")
@@ -233,6 +243,7 @@ def test_nothing_before_the_start_date_is_asked_for(account: Account) -> None:
 def test_a_full_refresh_searches_from_the_beginning(account: Account) -> None:
     account.talk(1, "a")
     name = account.message("a")
+    account.now += DAY
     first = account.run()
     account.now += 100 * DAY
     assert names(account.run(first.state)) == []

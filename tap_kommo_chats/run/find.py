@@ -196,7 +196,9 @@ class Finder:
             return
         # Those of the state that no list names may be what an earlier search found.
         if not bookmarks.has_others_than(
-            entry.conversation_id for entry in self._ledger.entries()
+            entry.conversation_id
+            for entry in self._ledger.entries()
+            if entry.sources != (STATE,)
         ):
             self.problems.append(
                 "crm_origins match no talk of the account, so no conversation was "

@@ -161,9 +161,10 @@ class ChatEvents:
             return error
         first += islice(pages, FIRST_PAGES - 1)
         spans = [whole]
-        if first[-1].ending is None:
-            seen = [event.at_ms for page in first for event in self._read(page, whole)]
-            passed_ms = whole.to_ms - min(seen, default=0)
+        seen = [event for page in first for event in self._read(page, whole)]
+        # Pages that repeat themselves are not many, but a walk in circles.
+        if first[-1].ending is None and len({e.event_id for e in seen}) == len(seen):
+            passed_ms = whole.to_ms - min((e.at_ms for e in seen), default=0)
             spans = split(whole, passed_ms // len(first))
         if len(spans) == 1:
             walk = self._memory.walk()

@@ -124,7 +124,7 @@ def test_what_rows_are_told_apart_by_is_refused(name: str, path: str) -> None:
         ("sendr.phone", "sender.phone"),
         ("sender.phone.number", "sender.phone"),
         ("Sender.Name", "sender.name"),
-        ("conversations:contact", "conversations:contact_id"),
+        ("conversations:source", "conversations:sources"),
         ("talks:entity_id.x", "talks:entity_id"),
     ],
 )
@@ -152,7 +152,8 @@ def test_a_path_with_an_empty_name_is_refused(path: str) -> None:
 
 def test_a_stream_that_there_is_not_is_refused() -> None:
     assert problem_with(drop_fields=["talk:origin"]).endswith(
-        "whose stream there is not: write one of chat_history, conversations, talks"
+        "whose stream there is not: write one of chat_history, conversations, runs, "
+        "talks"
     )
 
 
@@ -165,7 +166,7 @@ def test_what_is_in_extra_is_named_without_it(path: str) -> None:
     "path",
     [
         *("sender", "sender.phone", "message.text", "message.location.lon", "origin"),
-        *("extra", "talks:extra", "direction", "conversations:talk_ids", "message"),
+        *("extra", "talks:extra", "direction", "conversations:sources", "message"),
         *("sender.role", "message.reply_to.text", "message.reply\\.to"),
         *("chat_history:tag", "talks:_embedded.contacts.id", "talks:sent_at"),
     ],

@@ -40,7 +40,10 @@ def test_a_map_that_takes_out_what_is_no_column_is_refused(
 def test_a_map_for_what_is_no_stream_is_refused(maps: dict[str, Any]) -> None:
     (problem,) = map_problems(maps, SHAPES)
 
-    assert "which is no stream: write one of chat_history, conversations, t" in problem
+    assert (
+        "which is no stream: write one of chat_history, conversations, runs, t"
+        in problem
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox import OWN_ORIGIN
 from tap_kommo_chats.errors import RunError
 from tests.support.raw import RawServer
 from tests.support.tap import config_for, failing_run, run, wait_for_nothing
@@ -74,7 +75,7 @@ def test_no_request_to_this_machine_goes_through_a_proxy(
         "api_url": url,
         "crm_url": url,
         "crm_access_token": sandbox.crm_token,
-        "crm_origins": ["amo.ext.1"],
+        "crm_origins": [OWN_ORIGIN],
     }
     with RawServer(lambda _: b"HTTP/1.1 502 No\r\n\r\n") as proxy:
         monkeypatch.setenv(
@@ -174,7 +175,7 @@ def test_what_is_no_proxy_is_told_before_anything_is_asked(
         **config_for(sandbox, ["a"]),
         "crm_url": "https://kommo.invalid",
         "crm_access_token": sandbox.crm_token,
-        "crm_origins": ["amo.ext.1"],
+        "crm_origins": [OWN_ORIGIN],
     }
     monkeypatch.setenv("HTTPS_PROXY", "http://")
 

@@ -546,6 +546,8 @@ def test_a_run_logs_each_metric_of_a_stream_once(
         ("chat_history", "sync_duration"),
         ("conversations", "record_count"),
         ("conversations", "sync_duration"),
+        ("runs", "record_count"),
+        ("runs", "sync_duration"),
     ]
 
 

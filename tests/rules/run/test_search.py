@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_kommo_chats.run.search import Search, plan_search
+from tap_kommo_chats.state.event_memory import quarter_begin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOUR = 60 * 60 * 1000
-RUN = 1_700_000_000_000
+RUN = quarter_begin(1_700_000_000_000)
 
 
 def search(until_ms: Mapping[str, int | None], start_ms: int | None = None) -> Search:

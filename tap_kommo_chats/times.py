@@ -20,6 +20,11 @@ def instant_ms(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
+def whole_second(instant_ms: int) -> int:
+    """Return the beginning of an instant's second."""
+    return instant_ms // SECOND_MS * SECOND_MS
+
+
 def format_instant(instant_ms: int) -> str:
     """Write an instant of the calendar as records carry it.
 

@@ -65,7 +65,7 @@ class Plan:
 
     def job_for(self, entry: Entry, bookmarks: Bookmarks) -> ReadJob | None:
         """Say what to read of a conversation; None when that is nothing."""
-        id_, activity_ms = entry.conversation_id, entry.last_activity_ms
+        id_, activity_ms = entry.conversation_id, self._activity_ms(entry)
         known = None if self.from_beginning else bookmarks.known(id_)
         if not (bookmarks.is_owed(id_) or self._is_wanted(entry, known)):
             return None
@@ -74,10 +74,17 @@ class Plan:
         since_ms = max(known.cutoff_ms(self.lookback_ms) + 1, self.start_ms or 0)
         return ReadJob(id_, since_ms, known, activity_ms)
 
-    def _is_wanted(self, entry: Entry, known: Known | None) -> bool:
+    def _activity_ms(self, entry: Entry) -> int | None:
+        """Tell when something last happened; None when no source tells."""
         activity_ms = entry.last_activity_ms
         # A time that is still to come tells nothing, but for the end of a day.
         if activity_ms is None or activity_ms > self.started_ms + DAY_MS:
+            return None
+        return activity_ms
+
+    def _is_wanted(self, entry: Entry, known: Known | None) -> bool:
+        activity_ms = self._activity_ms(entry)
+        if activity_ms is None:
             return (
                 known is None
                 or not self._is_watched(entry, known)

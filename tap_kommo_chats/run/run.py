@@ -32,6 +32,7 @@ from tap_kommo_chats.run.window import Reading, Window
 from tap_kommo_chats.state.checkpoint import Checkpoint
 from tap_kommo_chats.state.layout import CONVERSATIONS_STREAM, MESSAGES, TALKS
 from tap_kommo_chats.state.ledger import Ledger
+from tap_kommo_chats.times import whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -294,7 +295,8 @@ class Run:
         elif isinstance(event, End):
             yield from readings[job.conversation_id].window.end()
         else:
-            window = Window(job.known, self.started_ms, self.settings.lookback_ms)
+            read_ms = whole_second(self.started_ms)
+            window = Window(job.known, read_ms, self.settings.lookback_ms)
             # What it says of the conversation, without its rows.
             end = replace(event.content, rows=())
             reading = readings.setdefault(job.conversation_id, Reading(window, end))

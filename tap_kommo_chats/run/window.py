@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tap_kommo_chats.state.known import Known
-from tap_kommo_chats.times import SECOND_MS
+from tap_kommo_chats.times import SECOND_MS, whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Window:
 
         Args:
             known: What the state knows of the conversation; None when nothing.
-            read_ms: When this run began, in milliseconds since 1970.
+            read_ms: When this run began, in milliseconds since 1970, in whole seconds.
             lookback_ms: How long before that a message may have been sent and still be
                 late or edited, in milliseconds.
         """
@@ -147,7 +147,7 @@ def known_after(job: ReadJob, newest_ms: int, started_ms: int, window: Window) -
         window: What was written of it.
     """
     before = job.known
-    read_ms = started_ms // SECOND_MS * SECOND_MS
+    read_ms = whole_second(started_ms)
     acted_ms = _acted_ms(job.activity_ms, read_ms)
     active_ms = min(read_ms, _whole_seconds(max(newest_ms, job.activity_ms or 0)))
     if before is not None:

@@ -161,11 +161,19 @@ class CrmSource:
         if not event.is_activity:
             return []
         talks = [] if event.owner is None else self._seen.of_owner(event.owner)
-        self._lost += not talks
+        if not talks:
+            self._lose(event)
         return talks
+
+    def _lose(self, event: Event) -> None:
+        """Note that an event leads nowhere, which it may do when it is met again."""
+        self._lost += 1
+        self._events.memory.doubt(event.at_ms)
 
     def _of_event(self, event: Event, talk: Talk) -> Iterator[Conversation]:
         if event.is_activity:
+            if talk.chat_id is None:
+                self._events.memory.doubt(event.at_ms)
             yield from self._of_talk(talk, event.at_ms)
         elif talk.chat_id is not None and not self._is_read(talk.chat_id):
             # Nothing new is in it, but it shows up for the first time.

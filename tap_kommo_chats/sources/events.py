@@ -105,6 +105,7 @@ class ChatEvents:
 
     Attributes:
         window: The time to look at.
+        memory: Tells what the last search acted on.
         refused: The types that the CRM does not take.
         is_endless: Whether its pages did not come to an end, so that some may be
             missing.
@@ -129,7 +130,7 @@ class ChatEvents:
         self.is_endless = False
         self._crm = crm
         self.window = window
-        self._memory = memory
+        self.memory = memory
         self._together = together
 
     def __iter__(self) -> Iterator[list[Event]]:
@@ -167,7 +168,7 @@ class ChatEvents:
             passed_ms = whole.to_ms - min((e.at_ms for e in seen), default=0)
             spans = split(whole, passed_ms // len(first))
         if len(spans) == 1:
-            walk = self._memory.walk()
+            walk = self.memory.walk()
             for page in chain(first, pages):
                 yield walk.take(self._read(page, whole))
             yield walk.end()
@@ -178,7 +179,7 @@ class ChatEvents:
             begin = None if span.from_ms is None else span.from_ms - SECOND_MS
             return self._crm.events(types, begin, span.to_ms)
 
-        walks = {span: self._memory.walk() for span in spans}
+        walks = {span: self.memory.walk() for span in spans}
         # From the first page on once more, because nobody promises their order.
         for span, found in self._together(spans, read):
             walk = walks[span]

@@ -79,6 +79,7 @@ class EventMemory(Generic[E]):
         self._remembered = remembered if until_ms is not None else {}
         self._until_ms = 0 if until_ms is None else until_ms
         self._found: defaultdict[int, _Count] = defaultdict(_Count)
+        self._doubted: set[int] = set()
 
     def walk(self) -> Walk[E]:
         """Begin to go through the events of one span of time.
@@ -95,6 +96,10 @@ class EventMemory(Generic[E]):
         self._found[quarter].add(event.event_id)
         return event.at_ms <= self._until_ms and str(quarter) in self._remembered
 
+    def doubt(self, at_ms: int) -> None:
+        """Note that an event could not be acted on, and will have to be."""
+        self._doubted.add(at_ms // QUARTER_MS)
+
     def is_as_it_was(self, quarter: int, count: _Count) -> bool:
         """Tell whether nothing came to a quarter of an hour since the last search."""
         return self._remembered.get(str(quarter)) == str(count)
@@ -105,7 +110,7 @@ class EventMemory(Generic[E]):
         return {
             str(quarter): str(count)
             for quarter, count in sorted(self._found.items())
-            if quarter >= first
+            if quarter >= first and quarter not in self._doubted
         }
 
 

@@ -27,7 +27,7 @@ from tap_kommo_chats.identifiers import segment_flaw
 from tap_kommo_chats.printable import printable
 from tap_kommo_chats.sharding import Shard
 from tap_kommo_chats.state.known import read_known
-from tap_kommo_chats.times import CALENDAR_MS
+from tap_kommo_chats.times import CALENDAR_MS, HOUR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -150,7 +150,7 @@ def _check_known(part: Mapping[str, object]) -> None:
         problem = f"{CONVERSATIONS!r} is not an object"
         raise StateError(problem)
     for key, written in known.items():
-        if not isinstance(written, str) or read_known(written) is None:
+        if not isinstance(written, str) or not _is_known(written):
             problem = (
                 f"{CONVERSATIONS!r} has for {_shown(key)} what this tap does not write"
             )
@@ -165,6 +165,16 @@ def _check_known(part: Mapping[str, object]) -> None:
     if not isinstance(part.get(MADE_OF, ""), str):
         problem = f"{MADE_OF!r} is not text"
         raise StateError(problem)
+
+
+def _is_known(written: str) -> bool:
+    known = read_known(written)
+    if known is None:
+        return False
+    times = (known.newest_ms, known.read_ms, known.active_ms, known.acted_ms or 0)
+    # One beyond the calendar would fit into no record. A quiet one was read up to an
+    # hour later than it says.
+    return all(0 <= time < CALENDAR_MS.stop - HOUR_MS for time in times)
 
 
 def _check_id(name: str, id_: str) -> None:

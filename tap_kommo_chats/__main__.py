@@ -14,6 +14,7 @@ from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 from tap_kommo_chats.errors import OutputError, TapError
 from tap_kommo_chats.log import guard_log
 from tap_kommo_chats.printable import printable
+from tap_kommo_chats.run.stop import watch_signals
 from tap_kommo_chats.streams.writer import end_output
 from tap_kommo_chats.tap import TapKommoChats
 
@@ -45,6 +46,7 @@ def main() -> None:
         SystemExit: Always; the code is 1 when the run failed.
     """
     _give_memory_back()
+    watch_signals()
     problems: list[str] = []
     try:
         _open_output()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from tap_kommo_chats.errors import StopRequestedError
@@ -18,6 +20,9 @@ logger = logging.getLogger("tap-kommo-chats.chat_history")
 STOPPING_SECONDS = 4.0
 """After a signal the process ends within five seconds, whatever it waits for."""
 
+_AGAIN_SECONDS = 0.1
+"""So long after a signal that was not acted on it is sent again."""
+
 
 class Output(Protocol):
     """Where a run's records go."""
@@ -29,6 +34,44 @@ class Output(Protocol):
     def flush(self) -> None:
         """Hand to the target what is still held back."""
         ...
+
+
+_acted_on = threading.Event()
+"""Whether a signal reached a run, which then ends by itself if it can."""
+
+_is_watched = threading.Event()
+
+
+def watch_signals() -> None:
+    """See to it that a signal ends the process in time. For the command, once.
+
+    Python notes a signal and acts on it later, in the main thread. One that comes just
+    before a call that waits, such as a write to a target that does not read, interrupts
+    nothing. So a thread that was started before sends it again until it is acted on,
+    and ends the process when that did not.
+    """
+    if not hasattr(signal, "pthread_kill"):
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    watch = threading.Thread(target=_watch, args=(reader,), name="signals", daemon=True)
+    # Where no more threads can be had, the run's own timer is what is left.
+    with suppress(RuntimeError):
+        watch.start()
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        _is_watched.set()
+
+
+def _watch(reader: int) -> None:
+    number = os.read(reader, 1)[0]
+    deadline = time.monotonic() + STOPPING_SECONDS
+    main = threading.main_thread().ident
+    while time.monotonic() < deadline:
+        if not _acted_on.wait(_AGAIN_SECONDS) and main is not None:
+            signal.pthread_kill(main, number)
+        elif _acted_on.is_set():
+            time.sleep(max(0.0, deadline - time.monotonic()))
+    os._exit(128 + number)
 
 
 class Stop:
@@ -45,11 +88,13 @@ class Stop:
         Raises:
             StopRequestedError: If the run waits for something that may take long.
         """
+        _acted_on.set()
+        if self.signal_number is None and not _is_watched.is_set():
+            # A target that does not read would keep the run from stopping.
+            timer = threading.Timer(STOPPING_SECONDS, os._exit, [128 + signal_number])
+            timer.daemon = True
+            timer.start()
         self.signal_number = signal_number
-        # A target that does not read would keep the run from stopping.
-        timer = threading.Timer(STOPPING_SECONDS, os._exit, [128 + signal_number])
-        timer.daemon = True
-        timer.start()
         if self._is_interruptible:
             raise StopRequestedError
 

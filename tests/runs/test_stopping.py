@@ -184,7 +184,6 @@ def test_a_signal_ends_a_run_whose_target_hangs(
         assert tap.wait(AT_MOST) == 128 + signal.SIGTERM
 
 
-@pytest.mark.xfail(reason="only the main thread acts on a signal, and it waits")
 def test_a_signal_that_interrupts_no_call_ends_a_run_whose_target_hangs(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.workload import CHANNEL_SECRET, SCOPE_ID, conversation_id
-from sandbox.crm import CRM_TOKEN, OWN_ORIGIN
+from sandbox import CRM_TOKEN, OWN_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

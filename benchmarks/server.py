@@ -36,8 +36,7 @@ from benchmarks.workload import (
     spread_lengths,
     spread_places,
 )
-from sandbox.crm import CRM_ROOT, CRM_TOKEN, CrmStore, check_crm, crm_page
-from sandbox.verification import Refusal, RequestParts
+from sandbox import CRM_ROOT, CrmApi, CrmStore, Refusal, RequestParts
 
 _END_OF_HEAD = b"\r\n\r\n"
 _HISTORY = re.compile(
@@ -70,7 +69,7 @@ class Bench:
     _let_in: deque[float] = field(default_factory=deque)
     _refused: int = 0
     _arrived: dict[int, Arrival] = field(default_factory=dict)
-    _crm: CrmStore = field(default_factory=CrmStore)
+    _crm: CrmApi = field(default_factory=lambda: CrmApi(CrmStore()))
     _crm_requests: int = 0
 
     def answer(self, request: bytes) -> tuple[bytes, float]:
@@ -121,12 +120,11 @@ class Bench:
     def _crm_answer(self, target: str, request: bytes) -> bytes:
         token = _TOKEN.search(request)
         headers = {"Authorization": token[1].decode()} if token else {}
-        parts = RequestParts("GET", target, headers)
-        asked = check_crm(parts, token=CRM_TOKEN, store=self._crm)
+        # No host in its links: the tap takes no more of them than the query.
+        asked = self._crm.check(RequestParts("GET", target, headers))
         if isinstance(asked, Refusal):
             return _response(b"%d Refused" % asked.status)
-        # No host in its links: the tap takes no more of them than the query.
-        answer = crm_page(self._crm, asked, "")
+        answer = self._crm.answer(asked)
         if answer.status == HTTPStatus.NO_CONTENT:
             return _response(b"204 No Content")
         return _response(b"%d -" % answer.status, json.dumps(answer.content).encode())
@@ -161,11 +159,11 @@ class Bench:
         self._arrived[number] = arrival
         chat_id = conversation_id(number)
         began_at = sent_ms(number, 0) // 1000
-        self._crm.add_talk(
+        self._crm.store.talks.add(
             number + 1, chat_id, created_at=began_at, updated_at=began_at
         )
         for place in range(after, after + messages):
-            self._crm.message_arrived(
+            self._crm.store.message_arrived(
                 chat_id,
                 message_id(number, place),
                 at=sent_ms(number, place, arrival) // 1000,

@@ -11,7 +11,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from sandbox import texts
+from sandbox.seed import texts
 
 SCOPE_ID = "6b1f0c52-94ad-4d0e-8a37-5e2c9d7f4410_d3a8417e-0f6b-4c29-b5d1-7c20e9a6f835"
 # Public on purpose: it opens nothing but the benchmarks' own server.

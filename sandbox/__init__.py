@@ -4,26 +4,51 @@ It is a development tool: it binds to this machine only, its secret is public
 and its conversations are invented. Start it with ``python -m sandbox``, or in a
 test with ``with Sandbox(seeded_store()) as sandbox:``. It misbehaves on command:
 see ``Faults``.
+
+Each of Kommo's two APIs has a folder, with what there is in ``store`` and what is
+asked and answered in ``api``. ``server`` treats both alike, by the protocol ``Api``.
 """
 
-from sandbox.conversations import ConversationStore, Row
-from sandbox.crm import CRM_TOKEN, OWN_ORIGIN, CrmStore
+from sandbox.api import Refusal, RequestParts
+from sandbox.chats.api import CHANNEL_SECRET, SCOPE_ID, ChatsApi, PageRequest
+from sandbox.chats.store import ConversationStore, Row
+from sandbox.crm.api import CRM_TOKEN, CrmApi
+from sandbox.crm.endpoints import CRM_ROOT
+from sandbox.crm.item import OWN_ORIGIN
+from sandbox.crm.request import CrmRequest
+from sandbox.crm.store import CrmStore
+from sandbox.exchange import SeenRequest
 from sandbox.faults import Faults, Strike, strike
-from sandbox.seed import generated_store, seeded_crm, seeded_store
-from sandbox.server import Sandbox, SeenRequest
-from sandbox.verification import PageRequest
+from sandbox.seed.conversations import (
+    NAMED_CONVERSATION_ID,
+    generated_store,
+    seeded_store,
+)
+from sandbox.seed.talks import seeded_crm
+from sandbox.server import Sandbox
+from sandbox.webhooks import WebhooksFile
 
 __all__ = [
+    "CHANNEL_SECRET",
+    "CRM_ROOT",
     "CRM_TOKEN",
+    "NAMED_CONVERSATION_ID",
     "OWN_ORIGIN",
+    "SCOPE_ID",
+    "ChatsApi",
     "ConversationStore",
+    "CrmApi",
+    "CrmRequest",
     "CrmStore",
     "Faults",
     "PageRequest",
+    "Refusal",
+    "RequestParts",
     "Row",
     "Sandbox",
     "SeenRequest",
     "Strike",
+    "WebhooksFile",
     "generated_store",
     "seeded_crm",
     "seeded_store",

@@ -7,12 +7,21 @@ import json
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sandbox.crm import OWN_ORIGIN
+from sandbox.crm.item import OWN_ORIGIN
 from sandbox.faults import NO_FAULTS, Faults, faults_from_json
-from sandbox.seed import generated_store, seeded_crm, seeded_store
+from sandbox.seed.conversations import generated_store, seeded_store
+from sandbox.seed.talks import seeded_crm
 from sandbox.server import Sandbox
+from sandbox.webhooks import WebhooksFile
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from sandbox.chats.store import ConversationStore
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +33,48 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 after a signal, 1 if the port or the file cannot be had.
     """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.conversations is None) != (options.messages is None):
+        parser.error("--conversations and --messages go together")
+
+    # Before anything else, so that no signal finds the default handler.
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    store = (
+        seeded_store()
+        if options.conversations is None
+        else generated_store(options.conversations, options.messages)
+    )
+    try:
+        sandbox = Sandbox(
+            store,
+            seeded_crm(store) if options.crm else None,
+            faults=options.faults,
+            host=options.host,
+            port=options.port,
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        if options.settings_file is not None:
+            # A file left by an earlier run would tell a waiting script a lie.
+            options.settings_file.unlink(missing_ok=True)
+        with _webhooks(store, options.webhooks_file), sandbox:
+            settings = _settings(sandbox)
+            if options.crm:
+                settings += _crm_settings(sandbox)
+            _announce(settings, options.settings_file)
+            stop.wait()
+    except OSError as error:
+        sys.stderr.write(f"The sandbox cannot start: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
         description="A local stand-in for Kommo's APIs, for development.",
@@ -63,45 +114,13 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="PATH",
         help="append which conversation changed and when, as lines of JSON",
     )
-    options = parser.parse_args(arguments)
-    if (options.conversations is None) != (options.messages is None):
-        parser.error("--conversations and --messages go together")
+    return parser
 
-    # Before anything else, so that no signal finds the default handler.
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
 
-    store = (
-        seeded_store()
-        if options.conversations is None
-        else generated_store(options.conversations, options.messages)
-    )
-    try:
-        sandbox = Sandbox(
-            store,
-            host=options.host,
-            port=options.port,
-            faults=options.faults,
-            crm=seeded_crm(store) if options.crm else None,
-            webhooks_file=options.webhooks_file,
-        )
-    except ValueError as error:
-        parser.error(str(error))
-    try:
-        if options.settings_file is not None:
-            # A file left by an earlier run would tell a waiting script a lie.
-            options.settings_file.unlink(missing_ok=True)
-        with sandbox:
-            settings = _settings(sandbox)
-            if options.crm:
-                settings += _crm_settings(sandbox)
-            _announce(settings, options.settings_file)
-            stop.wait()
-    except OSError as error:
-        sys.stderr.write(f"The sandbox cannot start: {error}\n")
-        return 1
-    return 0
+def _webhooks(
+    store: ConversationStore, path: Path | None
+) -> AbstractContextManager[object]:
+    return nullcontext() if path is None else WebhooksFile(store, path)
 
 
 def _count(text: str) -> int:

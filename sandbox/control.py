@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
@@ -19,11 +19,36 @@ from sandbox.faults import faults_from_json, faults_to_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.conversations import Row
-    from sandbox.server import Sandbox
+    from sandbox.chats.store import ConversationStore, Row
+    from sandbox.crm.api import CrmApi
+    from sandbox.exchange import SeenRequest
+    from sandbox.faults import Faults
 
 
-def control_app(sandbox: Sandbox) -> web.Application:
+class Controlled(Protocol):
+    """What the endpoints change and show: a sandbox.
+
+    Attributes:
+        crm: The CRM API.
+        faults: What goes wrong.
+    """
+
+    crm: CrmApi
+    faults: Faults
+
+    @property
+    def store(self) -> ConversationStore:
+        """The conversations."""
+
+    @property
+    def requests(self) -> tuple[SeenRequest, ...]:
+        """All requests answered so far."""
+
+    def now(self) -> float:
+        """Return the server's time, in seconds since 1970 (UTC)."""
+
+
+def control_app(sandbox: Controlled) -> web.Application:
     """Build the application to mount under ``/_sandbox/``.
 
     Args:
@@ -43,7 +68,7 @@ def control_app(sandbox: Sandbox) -> web.Application:
 
 
 class _Control:
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Controlled) -> None:
         self._sandbox = sandbox
         self._store = sandbox.store
 
@@ -68,7 +93,7 @@ class _Control:
         conversation_id = request.match_info["conversation_id"]
         with _errors_answered():
             self._store.add(conversation_id, row)
-        self._sandbox.crm.message_arrived(
+        self._sandbox.crm.store.message_arrived(
             conversation_id,
             message["id"],
             at=int(self._sandbox.now()),

@@ -133,13 +133,9 @@ class Faults:
             message = f"The shares of {', '.join(_ANSWERS)} add up to more than 1."
             raise ValueError(message)
 
-    def apply_to(self, conversation_id: str | None) -> bool:
-        """Say whether requests for this conversation are meant.
-
-        Args:
-            conversation_id: The conversation; None for a request that names none.
-        """
-        return self.only is None or conversation_id in self.only
+    def apply_to(self, names: frozenset[str]) -> bool:
+        """Say whether requests for what has one of these names are meant."""
+        return self.only is None or not self.only.isdisjoint(names)
 
 
 NO_FAULTS = Faults()
@@ -171,13 +167,12 @@ def strike(
     """Say what happens to a request. The same arguments give the same answer.
 
     Args:
-        faults: What goes wrong, and how often.
+        faults: What goes wrong, and how often. They apply to the request: ``only`` is
+            not looked at.
         conversation_id: The conversation asked for, where the path names one.
         offset: The offset asked for, where it is an integer.
         attempt: How often this offset of this conversation was asked for before.
     """
-    if not faults.apply_to(conversation_id):
-        return Strike()
     of_page = (faults.seed, conversation_id, offset)
     burst = range(max(0, attempt - faults.server_error_burst + 1), attempt)
     if faults.server_error and any(
@@ -217,25 +212,31 @@ class FaultRun:
         self._attempts: Counter[tuple[str | None, int | None]] = Counter()
         self._let_through: deque[float] = deque()
 
-    def faults_for(self, conversation_id: str | None) -> Faults:
-        """Return the faults that apply to requests for a conversation."""
-        return self.faults if self.faults.apply_to(conversation_id) else NO_FAULTS
+    def faults_for(self, names: frozenset[str]) -> Faults:
+        """Return the faults that apply to requests for what has these names."""
+        return self.faults if self.faults.apply_to(names) else NO_FAULTS
 
-    def strike(self, conversation_id: str | None, offset: int | None) -> Strike:
-        """Say what happens to the next request for a page, and count it."""
-        page = (conversation_id, offset)
-        struck = strike(self.faults, conversation_id, offset, self._attempts[page])
+    def strike(
+        self, names: frozenset[str], page: tuple[str | None, int | None]
+    ) -> Strike:
+        """Say what happens to the next request for a page, and count it.
+
+        Args:
+            names: What ``only`` may call it by.
+            page: What faults are drawn for.
+        """
+        struck = strike(self.faults_for(names), *page, self._attempts[page])
         self._attempts[page] += 1
         return struck
 
-    def is_one_too_many(self, conversation_id: str | None, now: float) -> bool:
+    def is_one_too_many(self, names: frozenset[str], now: float) -> bool:
         """Say whether a page request is over the limit; if it is not, count it.
 
         Args:
-            conversation_id: The conversation asked for.
+            names: What ``only`` may call it by.
             now: The time in seconds, from any start.
         """
-        most = self.faults_for(conversation_id).requests_per_second
+        most = self.faults_for(names).requests_per_second
         if most is None:
             return False
         while self._let_through and self._let_through[0] <= now - 1:

@@ -12,21 +12,27 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import TracebackType
 
-    from sandbox.conversations import ConversationStore
+    from typing_extensions import Self
+
+    from sandbox.chats.store import ConversationStore
 
 
 class WebhooksFile:
-    """Appends a line of JSON to a file for each message that a store takes in."""
+    """Appends a line of JSON to a file for each message that a store takes in.
+
+    A context manager: it watches the store within its block.
+    """
 
     def __init__(self, store: ConversationStore, path: Path) -> None:
-        """Take what to watch and where to write; ``open`` starts it."""
+        """Take what to watch and where to write."""
         self._store = store
         self._path = path
         self._lock = threading.Lock()
         self._file: TextIO | None = None
 
-    def open(self) -> None:
+    def __enter__(self) -> Self:
         """Write a line for each conversation with messages, and begin to watch.
 
         Raises:
@@ -38,8 +44,14 @@ class WebhooksFile:
         self._store.on_add.append(self._write)
         for conversation_id in self._store.conversation_ids():
             self._write(conversation_id)
+        return self
 
-    def close(self) -> None:
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Stop to watch and close the file."""
         self._store.on_add.remove(self._write)
         with self._lock:

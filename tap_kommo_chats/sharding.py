@@ -47,11 +47,7 @@ class Shard:
         return f"{self.number}/{self.of}"
 
     def holds(self, conversation_id: str) -> bool:
-        """Tell whether a conversation belongs to this part.
-
-        Args:
-            conversation_id: The conversation.
-        """
+        """Tell whether a conversation belongs to this part."""
         # Not Python's own hash, which differs from process to process.
         return zlib.crc32(conversation_id.encode()) % self.of == self.number - 1
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from sandbox.conversations import ConversationStore
-from sandbox.seed import seeded_store
-from sandbox.server import Sandbox
+from sandbox import ConversationStore, Sandbox, seeded_store
 from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:

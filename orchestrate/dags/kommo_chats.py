@@ -1,8 +1,8 @@
 """Load the chats of every Kommo account into PostgreSQL, with Meltano.
 
 One channel serves many accounts, and a large account is read in shards. Each shard of
-each account is a task and has a state of its own. What Airflow needs for it is in the
-README, "On Airflow".
+each account is a task and has a state of its own. What Airflow needs for it is in
+docs/airflow.md.
 """
 
 from __future__ import annotations

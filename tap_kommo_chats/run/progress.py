@@ -120,7 +120,7 @@ class Outlook:
         }
 
 
-class Pace:
+class Trend:
     """What the last minutes say of a run. Pure: it is told the time."""
 
     def __init__(self) -> None:
@@ -161,9 +161,6 @@ class Pace:
 
 def format_seconds(seconds: float) -> str:
     """Write a duration with its two largest units.
-
-    Args:
-        seconds: The duration.
 
     Returns:
         Such as `7 s`, `2 min 5 s`, `3 h 20 min`, `1 d 4 h`.
@@ -216,7 +213,7 @@ class Progress:
         self._logger = logger
         self._look = look
         self._clock = clock
-        self._pace = Pace()
+        self._trend = Trend()
         self._began = clock()
         self._is_first = True
         self._display: _Display = (
@@ -229,7 +226,7 @@ class Progress:
         now = self._clock()
         if now < self._next and not self._is_first:
             return
-        outlook = self._pace.look(self._look(now - self._began))
+        outlook = self._trend.look(self._look(now - self._began))
         self._is_first = False
         if now >= self._next:
             self._next = now + self._display.seconds_apart

@@ -18,7 +18,7 @@ import pytest
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "tap_kommo_chats"

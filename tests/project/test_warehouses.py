@@ -23,18 +23,21 @@ import pytest
 import yaml
 from aiohttp import web
 
-from sandbox.crm import OWN_ORIGIN
-from sandbox.seed import generated_store, seeded_crm, seeded_store
-from sandbox.server import Sandbox
+from sandbox import (
+    OWN_ORIGIN,
+    CrmStore,
+    Sandbox,
+    generated_store,
+    seeded_crm,
+    seeded_store,
+)
 from tests.support.meltano_project import ROOT, TAP, MeltanoProject, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sandbox.conversations import Row
-    from sandbox.server import SeenRequest
-    from sandbox.verification import PageRequest
+    from sandbox import PageRequest, Row, SeenRequest
     from tests.support.postgres import PostgresServer
 
 Key = tuple[str, str]
@@ -43,6 +46,7 @@ Rows = list[dict[str, Any]]
 UP_TO_3_13 = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="the loader is not built for Python 3.14"
 )
+LARGE = pytest.mark.slow(reason="it is fetched for one test, and is large")
 DATABASES = [pytest.param("target-duckdb", marks=UP_TO_3_13), "target-postgres"]
 ALL = [*DATABASES, "target-jsonl"]
 
@@ -154,10 +158,10 @@ def test_messages_can_be_joined_to_their_contacts(
     loader: str, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     store = generated_store(5, 3)
-    with Sandbox(store, crm=seeded_crm(store)) as sandbox:
+    with Sandbox(store, seeded_crm(store)) as sandbox:
         warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
         warehouse.project.load(loader)
-        talks = sandbox.crm.talks()
+        talks = sandbox.crm.store.talks.all()
 
     contacts = {talk["contact_id"] for talk in talks if talk["origin"] == OWN_ORIGIN}
     assert warehouse.ask("SELECT count(*), count(updated_at) FROM talks") == (
@@ -171,6 +175,40 @@ def test_messages_can_be_joined_to_their_contacts(
         " JOIN chat_history AS m ON m.conversation_id = c.conversation_id"
         " JOIN talks AS t ON t.chat_id = c.conversation_id"
     ) == (5, 15, len(contacts), "read", True)
+
+
+@pytest.mark.parametrize("loader", DATABASES)
+def test_a_conversation_can_be_joined_to_its_latest_talk_and_to_all(
+    loader: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    store = generated_store(2, 3)
+    one, other = store.conversation_ids()
+    crm = CrmStore()
+    for talk_id, chat, contact in ((1, one, 7), (3, one, 8), (2, one, 9)):
+        crm.talks.add(
+            talk_id,
+            chat,
+            contact_id=contact,
+            created_at=1_700_000_000,
+            updated_at=1_700_000_000 + (0 if talk_id == 3 else talk_id),
+        )
+    with Sandbox(store, crm) as sandbox:
+        warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
+        warehouse.project.load(loader)
+
+    asked = (
+        "SELECT {} FROM conversations AS c LEFT JOIN ("
+        "SELECT DISTINCT ON (scope_id, chat_id) * FROM talks"
+        " ORDER BY scope_id, chat_id, updated_at DESC NULLS LAST, talk_id DESC"
+        ") AS t ON t.scope_id = c.scope_id AND t.chat_id = c.conversation_id"
+        " WHERE c.conversation_id = '{}'"
+    )
+    told = "t.talk_id, t.contact_id, t.origin"
+    assert warehouse.ask(asked.format(told, one)) == (2, 9, OWN_ORIGIN)
+    assert warehouse.ask(asked.format(told, other)) == (None, None, None)
+    assert warehouse.ask(
+        "SELECT array_agg(talk_id ORDER BY talk_id) FROM talks GROUP BY chat_id"
+    ) == ([1, 2, 3],)
 
 
 @pytest.mark.parametrize("two_runs", ["target-jsonl"], indirect=True)
@@ -249,7 +287,8 @@ def test_after_a_failing_run_the_next_misses_and_doubles_nothing(
     def refuse(seen: SeenRequest) -> web.Response | None:
         return web.Response(status=404) if seen.conversation_id in refused else None
 
-    with Sandbox(store, answer=refuse) as sandbox:
+    with Sandbox(store) as sandbox:
+        sandbox.answer = refuse
         warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
         failed = warehouse.project.run("run", TAP, loader)
         arrived = {conversation for conversation, _ in by_key(warehouse.rows())}
@@ -290,7 +329,8 @@ def test_after_a_run_that_was_ended_the_next_misses_nothing(
             reached.set()
             released.wait(AT_MOST)
 
-    with Sandbox(generated_store(30, 60), before_page=hold_the_thirtieth) as sandbox:
+    with Sandbox(generated_store(30, 60)) as sandbox:
+        sandbox.chats.before_page = hold_the_thirtieth
         warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
         with warehouse.project.loading(loader) as load:
             assert reached.wait(AT_MOST)
@@ -341,12 +381,16 @@ def test_a_state_of_100000_conversations_passes_through_a_run(
     "loader",
     [
         "target-postgres",
-        "target-snowflake",
+        pytest.param("target-snowflake", marks=LARGE),
         pytest.param(
             "target-bigquery",
-            marks=pytest.mark.skipif(
-                sys.version_info >= (3, 12), reason="it is made for Python before 3.12"
-            ),
+            marks=[
+                LARGE,
+                pytest.mark.skipif(
+                    sys.version_info >= (3, 12),
+                    reason="it is made for Python before 3.12",
+                ),
+            ],
         ),
     ],
 )
@@ -420,7 +464,7 @@ def warehouse_of(
 
 def crm_settings_for(sandbox: Sandbox) -> dict[str, str]:
     """Return the settings to search a sandbox's CRM, if there is anything in it."""
-    if not sandbox.crm.talks():
+    if not sandbox.crm.store.talks.all():
         return {}
     return {
         "TAP_KOMMO_CHATS_CRM_URL": sandbox.url,

@@ -13,8 +13,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import OWN_ORIGIN, ConversationStore
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, ConversationStore, Sandbox
 from tap_kommo_chats import telling
 from tap_kommo_chats.errors import IncompleteRunError, TapError
 from tap_kommo_chats.kommo.large import VALUES_AT_MOST
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sandbox.server import SeenRequest
+    from sandbox import SeenRequest
     from tests.support.tap import Output
 
 SENT = 1_700_000_000

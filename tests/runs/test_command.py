@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
 
 COMMAND = (str(Path(sys.executable).with_name("tap-kommo-chats")),)
 MODULE = (sys.executable, "-m", "tap_kommo_chats")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox import OWN_ORIGIN
 from tap_kommo_chats.errors import RunError
 from tests.support.raw import RawServer
 from tests.support.tap import config_for, failing_run, run, wait_for_nothing
@@ -65,14 +66,16 @@ def test_no_request_to_this_machine_goes_through_a_proxy(
     no_proxy: str,
     host: str,
 ) -> None:
-    sandbox.crm.add_talk(7, "a", created_at=1_600_000_000, updated_at=1_600_000_000)
+    sandbox.crm.store.talks.add(
+        7, "a", created_at=1_600_000_000, updated_at=1_600_000_000
+    )
     url = sandbox.url.replace("127.0.0.1", host)
     config = {
         **config_for(sandbox, ["a"]),
         "api_url": url,
         "crm_url": url,
         "crm_access_token": sandbox.crm_token,
-        "crm_origins": ["amo.ext.1"],
+        "crm_origins": [OWN_ORIGIN],
     }
     with RawServer(lambda _: b"HTTP/1.1 502 No\r\n\r\n") as proxy:
         monkeypatch.setenv(
@@ -172,7 +175,7 @@ def test_what_is_no_proxy_is_told_before_anything_is_asked(
         **config_for(sandbox, ["a"]),
         "crm_url": "https://kommo.invalid",
         "crm_access_token": sandbox.crm_token,
-        "crm_origins": ["amo.ext.1"],
+        "crm_origins": [OWN_ORIGIN],
     }
     monkeypatch.setenv("HTTPS_PROXY", "http://")
 

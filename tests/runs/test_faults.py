@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from sandbox.conversations import ConversationStore
-from sandbox.faults import Faults, strike
-from sandbox.seed import generated_store
-from sandbox.server import Sandbox
+from sandbox import ConversationStore, Faults, Sandbox, generated_store, strike
 from tap_kommo_chats.errors import ConversationError, IncompleteRunError, RunError
 from tap_kommo_chats.kommo import chats, history, host, transport
 from tap_kommo_chats.kommo.limiter import RequestLimiter
@@ -26,7 +23,7 @@ from tests.support.tap import FailedRun, config_for, failing_run, run, wait_for_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.server import SeenRequest
+    from sandbox import SeenRequest
 
 ONE = "30477717-9f3c-4d3f-8101-60327e14dc48"
 

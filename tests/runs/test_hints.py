@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 from aiohttp import web
 
-from sandbox.crm import OWN_ORIGIN
-from sandbox.seed import generated_store
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, Sandbox, WebhooksFile, generated_store
 from tests.runs.test_incremental import DAY, HOUR, fill, message, names, now_ms
 from tests.support.tap import config_for, failing_run, run
 
@@ -131,11 +129,11 @@ def in_crm(sandbox: Sandbox) -> Listing:
             seconds = at // 1000
             if name not in known:
                 talk_ids[name] = len(known) + 1
-                sandbox.crm.add_talk(
+                sandbox.crm.store.talks.add(
                     talk_ids[name], name, created_at=seconds, updated_at=seconds
                 )
             if not is_first:
-                sandbox.crm.add_event(seconds, talk_id=talk_ids[name])
+                sandbox.crm.store.events.add(seconds, talk_id=talk_ids[name])
             known[name] = at
         return {
             "crm_url": sandbox.url,
@@ -317,7 +315,8 @@ def test_the_ids_of_chat_webhooks_can_be_read_as_they_are_written(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "webhooks.jsonl"
-    with Sandbox(generated_store(5, 3), webhooks_file=path) as sandbox:
+    store = generated_store(5, 3)
+    with WebhooksFile(store, path), Sandbox(store) as sandbox:
         config = settings_without_ids(sandbox, conversations_file=str(path))
         first = run(config)
         name = sandbox.store.conversation_ids()[2]

@@ -14,9 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from sandbox.conversations import ConversationStore
-from sandbox.faults import Faults
-from sandbox.server import Sandbox
+from sandbox import ConversationStore, Faults, Sandbox
 from tap_kommo_chats.errors import StateError
 from tap_kommo_chats.state import checkpoint
 from tap_kommo_chats.tap import TapKommoChats
@@ -32,8 +30,7 @@ from tests.support.tap import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.server import SeenRequest
-    from sandbox.verification import PageRequest
+    from sandbox import PageRequest, SeenRequest
 
 HOUR = 60 * 60 * 1000
 DAY = 24 * HOUR
@@ -469,12 +466,12 @@ class Runs(RuleBasedStateMachine):
                 assert self.loaded.get((conversation_id, name)) == text
 
     def output(self, change: Callable[[PageRequest], None] | None = None) -> Output:
-        self.sandbox.before_page = change
+        self.sandbox.chats.before_page = change
         config = {**config_for(self.sandbox, sorted(self.listed)), "max_concurrency": 3}
         try:
             return run(config, self.state)
         finally:
-            self.sandbox.before_page = None
+            self.sandbox.chats.before_page = None
 
     def load(self, messages: list[dict[str, Any]]) -> None:
         for line in messages:

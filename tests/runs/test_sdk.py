@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.testing import get_tap_test_class
 
-from sandbox.seed import CHANNEL_SECRET, SCOPE_ID, seeded_store
-from sandbox.server import Sandbox
+from sandbox import CHANNEL_SECRET, SCOPE_ID, Sandbox, seeded_store
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import config_for
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.crm import OWN_ORIGIN
-from sandbox.seed import seeded_crm
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
 from tap_kommo_chats.sharding import Shard
 from tests.support.tap import Output, config_for, run
 
@@ -66,7 +64,7 @@ def test_shards_that_find_their_conversations_in_the_crm_are_the_whole_too(
 ) -> None:
     whole = run(config_for(seeded_sandbox))
     store = seeded_sandbox.store
-    with Sandbox(store, crm=seeded_crm(store)) as sandbox:
+    with Sandbox(store, seeded_crm(store)) as sandbox:
         config = config_for(sandbox, ["unused"])
         del config["conversation_ids"]
         config |= {
@@ -79,7 +77,9 @@ def test_shards_that_find_their_conversations_in_the_crm_are_the_whole_too(
 
         assert keys(shards) == keys([whole])
         talks = [t["talk_id"] for s in shards for t in s.records_of("talks")]
-        assert sorted(talks) == sorted(t["talk_id"] for t in sandbox.crm.talks())
+        assert sorted(talks) == sorted(
+            t["talk_id"] for t in sandbox.crm.store.talks.all()
+        )
 
 
 def test_a_shard_goes_on_from_its_own_state(seeded_sandbox: Sandbox) -> None:
@@ -175,7 +175,9 @@ def test_a_state_without_bookmarks_hides_nothing_from_another_shard(
         "crm_access_token": sandbox.crm_token,
         "crm_origins": [OWN_ORIGIN],
     }
-    sandbox.crm.add_talk(1, "c3", created_at=1_700_000_000, updated_at=1_700_000_000)
+    sandbox.crm.store.talks.add(
+        1, "c3", created_at=1_700_000_000, updated_at=1_700_000_000
+    )
     sandbox.store.add_conversation("c3")
     sandbox.store.add_newest("c3", {"message": {"id": "m", "type": "text"}})
     assert not Shard(1, 2).holds("c3")

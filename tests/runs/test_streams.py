@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from sandbox.conversations import ConversationStore
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, ConversationStore, Sandbox
 from tap_kommo_chats.errors import IncompleteRunError, RunError
 from tap_kommo_chats.kommo import chats
 from tap_kommo_chats.kommo.auth import KommoAuthenticator
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from sandbox.server import SeenRequest
-    from sandbox.verification import PageRequest
+    from sandbox import PageRequest, SeenRequest
 
     Answer = Callable[[SeenRequest], web.StreamResponse | None]
 
@@ -158,16 +156,17 @@ def test_an_id_that_needs_percent_encoding_is_read(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("empty_list", [False, True], ids=["204", "empty list"])
 def test_the_end_may_be_no_content_or_an_empty_list(*, empty_list: bool) -> None:
-    with Sandbox(ConversationStore(), empty_list_at_end=empty_list) as sandbox:
+    with Sandbox(ConversationStore()) as sandbox:
+        sandbox.chats.empty_list_at_end = empty_list
         fill(sandbox, "a", 60)
 
         def vanish(asked: PageRequest) -> None:
             if asked.offset == 49:
                 for number in range(59, 39, -1):
                     sandbox.store.remove("a", f"m{number}")
-                sandbox.before_page = None
+                sandbox.chats.before_page = None
 
-        sandbox.before_page = vanish
+        sandbox.chats.before_page = vanish
 
         assert Counter(run(config_for(sandbox)).keys) == Counter(
             ("a", f"m{number}") for number in range(60)
@@ -391,6 +390,30 @@ def test_flattening_keeps_what_the_schema_does_not_know(sandbox: Sandbox) -> Non
     (record,) = output.records
     assert "extra" in schema["properties"]
     assert json.loads(record["extra"]) == {"tag": {"colour": "red"}}
+
+
+def test_flattening_keeps_what_no_column_of_a_talk_takes(sandbox: Sandbox) -> None:
+    fill(sandbox, "a", 1)
+    sandbox.crm.store.talks.add(1, "a", created_at=1, updated_at=1, brand_new={"a": 1})
+    config = {
+        **config_for(sandbox),
+        "crm_url": sandbox.url,
+        "crm_access_token": sandbox.crm_token,
+        "crm_origins": [OWN_ORIGIN],
+        "flattening_enabled": True,
+        "flattening_max_depth": 3,
+    }
+
+    output = run(config)
+
+    (schema,) = [
+        m["schema"]
+        for m in output.messages
+        if m["type"] == "SCHEMA" and m["stream"] == "talks"
+    ]
+    (talk,) = output.records_of("talks")
+    assert "extra" in schema["properties"]
+    assert json.loads(talk["extra"])["brand_new"] == {"a": 1}
 
 
 def test_the_state_holds_no_time_for_all_conversations(sandbox: Sandbox) -> None:

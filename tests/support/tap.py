@@ -20,7 +20,7 @@ from tap_kommo_chats.tap import TapKommoChats
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
 
 Message = dict[str, Any]
 

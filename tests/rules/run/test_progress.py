@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from sandbox import OWN_ORIGIN
-from sandbox.faults import Faults
-from sandbox.seed import generated_store, seeded_crm
-from sandbox.server import Sandbox
+from sandbox import OWN_ORIGIN, Faults, Sandbox, generated_store, seeded_crm
 from tap_kommo_chats.run import progress
-from tap_kommo_chats.run.progress import Pace, Progress, Snapshot, format_seconds
+from tap_kommo_chats.run.progress import Progress, Snapshot, Trend, format_seconds
 from tests.support.tap import config_for, failing_run, run, wait_for_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sandbox.verification import PageRequest
+    from sandbox import PageRequest
 
     Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -68,10 +65,10 @@ def snapshot(seconds: float, done: int = 0, **more: Any) -> Snapshot:
 
 
 def test_a_line_says_how_many_how_fast_and_how_long() -> None:
-    pace = Pace()
-    pace.look(snapshot(0))
+    trend = Trend()
+    trend.look(snapshot(0))
 
-    line = str(pace.look(snapshot(100, 250)))
+    line = str(trend.look(snapshot(100, 250)))
 
     assert line == (
         "250/1000 conversations, 5 min 0 s left, 12500 messages, 5.0 requests/s"
@@ -79,28 +76,28 @@ def test_a_line_says_how_many_how_fast_and_how_long() -> None:
 
 
 def test_the_crms_requests_are_told_apart() -> None:
-    pace = Pace()
-    pace.look(snapshot(0, crm_requests=0))
+    trend = Trend()
+    trend.look(snapshot(0, crm_requests=0))
 
-    line = str(pace.look(snapshot(100, 250, crm_requests=50)))
+    line = str(trend.look(snapshot(100, 250, crm_requests=50)))
 
     assert line.endswith("5.0 requests/s, 0.5/s to the CRM")
 
 
 def test_while_more_may_turn_up_nothing_is_said_of_the_end() -> None:
-    pace = Pace()
-    pace.look(snapshot(0, all_known=False))
+    trend = Trend()
+    trend.look(snapshot(0, all_known=False))
 
-    outlook = pace.look(snapshot(100, 250, all_known=False))
+    outlook = trend.look(snapshot(100, 250, all_known=False))
 
     assert outlook.seconds_left is None
     assert str(outlook) == "250/1000+ conversations, 12500 messages, 5.0 requests/s"
 
 
 def test_the_pace_is_that_of_the_last_three_minutes() -> None:
-    pace = Pace()
+    trend = Trend()
     for seconds, done in ((0, 0), (30, 600), (60, 700), (150, 700), (240, 880)):
-        outlook = pace.look(snapshot(seconds, done))
+        outlook = trend.look(snapshot(seconds, done))
 
     # From the second 60 on there were 180 in 180 seconds.
     assert outlook.seconds_left == 120
@@ -108,28 +105,28 @@ def test_the_pace_is_that_of_the_last_three_minutes() -> None:
 
 
 def test_when_nothing_was_done_in_three_minutes_nothing_is_said_of_the_end() -> None:
-    pace = Pace()
+    trend = Trend()
     for seconds in (0, 30, 120, 210, 300):
-        outlook = pace.look(snapshot(seconds, min(seconds, 30)))
+        outlook = trend.look(snapshot(seconds, min(seconds, 30)))
 
     assert outlook.seconds_left is None
     assert outlook.requests_per_second == 0
 
 
 def test_nothing_is_said_of_the_pace_in_the_first_five_seconds() -> None:
-    pace = Pace()
-    pace.look(snapshot(0))
+    trend = Trend()
+    trend.look(snapshot(0))
 
-    line = str(pace.look(snapshot(4.9, 10)))
+    line = str(trend.look(snapshot(4.9, 10)))
 
     assert line == "10/1000 conversations, 500 messages"
 
 
 def test_the_pace_begins_with_the_reading_and_not_with_the_lists() -> None:
-    pace = Pace()
-    pace.look(snapshot(600))  # so long the lists took
+    trend = Trend()
+    trend.look(snapshot(600))  # so long the lists took
 
-    assert pace.look(snapshot(610, 100)).seconds_left == 90
+    assert trend.look(snapshot(610, 100)).seconds_left == 90
 
 
 @pytest.mark.parametrize(
@@ -222,7 +219,7 @@ def test_a_run_that_waits_says_so(
         while lines() < 2 and time.monotonic() < give_up:
             time.sleep(0.1)
 
-    sandbox.before_page = answer_after_two_lines
+    sandbox.chats.before_page = answer_after_two_lines
 
     run(config_for(sandbox, ["a"]))
 
@@ -232,7 +229,7 @@ def test_a_run_that_waits_says_so(
 @pytest.fixture
 def with_crm() -> Iterator[Sandbox]:
     store = generated_store(20, 3)
-    with Sandbox(store, crm=seeded_crm(store)) as running:
+    with Sandbox(store, seeded_crm(store)) as running:
         yield running
 
 
@@ -255,7 +252,7 @@ def test_a_search_that_finds_nothing_shows_too(
     monkeypatch.setattr(progress._Lines, "seconds_apart", 0.0)  # noqa: SLF001
     caplog.set_level(logging.INFO)
 
-    run(crm_config(with_crm, crm_origins=["amo.ext.1"]))
+    failing_run(crm_config(with_crm, crm_origins=["amo.ext.1"]), caplog)
 
     lines = [line for line in caplog.messages if line.startswith("Progress")]
     assert len(lines) == len(with_crm.requests)

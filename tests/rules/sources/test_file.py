@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    from sandbox.server import Sandbox
+    from sandbox import Sandbox
 
     Write: TypeAlias = Callable[[str, str | bytes], Path]
 

@@ -1,0 +1,1 @@
+"""The Chats API: the messages of the conversations of one channel."""

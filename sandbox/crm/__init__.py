@@ -1,0 +1,1 @@
+"""The CRM API v4: which chats there are, of all channels, and which changed."""

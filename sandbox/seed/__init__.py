@@ -1,0 +1,1 @@
+"""What the sandbox holds at the start: invented, and the same in every run."""

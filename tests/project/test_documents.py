@@ -418,7 +418,7 @@ def test_the_queries_of_the_documents_give_rows(
         block for language, block in BLOCK.findall(DOCUMENTS) if language == "sql"
     ]
     with duckdb.connect() as database:
-        for stream in ("chat_history", "conversations", "talks"):
+        for stream in ("chat_history", "conversations", "talks", "runs"):
             path = tmp_path / f"{stream}.jsonl"
             lines = (json.dumps(r, default=str) for r in output.records_of(stream))
             path.write_text("\n".join(lines), encoding="utf-8")

@@ -32,6 +32,8 @@ from sandbox import (
     seeded_store,
 )
 from tests.support.meltano_project import ROOT, TAP, MeltanoProject, settings_for
+from tests.support.states import known as known_of
+from tests.support.states import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -351,10 +353,14 @@ def test_a_state_of_100000_conversations_passes_through_a_run(
     now_ms = int(time.time()) * 1000
     with Sandbox(generated_store(100_001, 1)) as sandbox:
         *known, new = sandbox.store.conversation_ids()
-        before = {
-            conversation_id: sandbox.store.rows(conversation_id)[0]["msec_timestamp"]
-            for conversation_id in known
-        }
+        before = state_of(
+            {
+                id_: known_of(
+                    sandbox.store.rows(id_)[0]["msec_timestamp"], now_ms - 7 * DAY_MS
+                )
+                for id_ in known
+            }
+        )["bookmarks"]["chat_history"]
         warehouse = warehouse_of("target-postgres", tmp_path, postgres, sandbox)
         project = MeltanoProject(
             tmp_path,
@@ -363,17 +369,21 @@ def test_a_state_of_100000_conversations_passes_through_a_run(
                 **settings_for(sandbox, [known[0], known[-1], new]),
             },
         )
-        bookmarks = {"conversations": before, "read_since": now_ms - 7 * DAY_MS}
-        project.set_bookmarks("target-postgres", bookmarks)
+        project.set_bookmarks("target-postgres", before)
 
         project.load("target-postgres")
 
         after = project.bookmarks("target-postgres")
-        last = sandbox.store.rows(new)[0]["msec_timestamp"]
-        assert after["conversations"] == {**before, new: last}
-        assert after["read_since"] >= now_ms
-        # The others were not read since.
-        assert after["owed"] == dict.fromkeys(known[1:-1], now_ms - 7 * DAY_MS)
+        # The others were not read since, and are as they were.
+        changed = {known[0], known[-1], new}
+        kept = {
+            id_: written
+            for id_, written in after["conversations"].items()
+            if id_ not in changed
+        }
+        assert kept == {id_: before["conversations"][id_] for id_ in known[1:-1]}
+        assert changed <= after["conversations"].keys()
+        assert "owed" not in after
         assert [row["conversation_id"] for row in warehouse.rows()] == [new]
 
 

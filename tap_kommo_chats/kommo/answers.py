@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_kommo_chats.kommo.failures import CrowdedError, MayPassError
+from tap_kommo_chats.kommo.failures import MayPassError, OversizedError
 from tap_kommo_chats.kommo.large import (
     LARGE,
     VALUES_AT_MOST,
@@ -102,13 +102,13 @@ def decode_json(content: bytes) -> tuple[Any, bool]:
         were replaced by U+FFFD.
 
     Raises:
-        CrowdedError: If it has more values than any page.
+        OversizedError: If it has more values than any page.
         ValueError: If it is not JSON.
         RecursionError: If it is nested too deep.
     """
     if has_too_many_values(content):
         msg = f"more than {VALUES_AT_MOST} values"
-        raise CrowdedError(msg)
+        raise OversizedError(msg)
     try:
         return _DECODER.decode(content), False
     except ValueError:

@@ -11,9 +11,10 @@ from urllib.parse import quote, urlencode
 from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
 from tap_kommo_chats.kommo.auth import KommoAuthenticator
 from tap_kommo_chats.kommo.connection import Connection
-from tap_kommo_chats.kommo.failures import GivenUpError, NoAnswerError, TooLargeError
+from tap_kommo_chats.kommo.failures import GivenUpError, NoAnswerError
 from tap_kommo_chats.kommo.history import read_history
 from tap_kommo_chats.kommo.pagination import (
+    PAGE_SIZE,
     HistoryPage,
     HistoryPaginator,
     PagingError,
@@ -106,7 +107,7 @@ class ChatsApi:
             conversation_id=quote(conversation_id, safe=""),
         )
         offset = paginator.current_value
-        query = urlencode({"offset": offset, "limit": paginator.page_size})
+        query = urlencode({"offset": offset, "limit": PAGE_SIZE})
 
         def read(response: requests.Response) -> HistoryPage:
             with self._host.room.taken_for(response.content) as is_large:
@@ -121,10 +122,6 @@ class ChatsApi:
 
         try:
             return self._connection.get(path, query, read)
-        except TooLargeError as error:
-            if paginator.ask_for_less():
-                return self._page(conversation_id, paginator)
-            failure = self._failure(error, conversation_id)
         except GivenUpError as error:
             failure = self._failure(error, conversation_id)
         except RunError as error:

@@ -15,8 +15,6 @@ from tap_kommo_chats.kommo.failures import (
     GivenUpError,
     MayPassError,
     NoAnswerError,
-    OversizedError,
-    TooLargeError,
     unreachable,
     will_not_pass,
 )
@@ -75,7 +73,6 @@ class Connection(threading.local):
 
         Raises:
             NoAnswerError: If no answer came.
-            TooLargeError: If an answer has too many bytes.
             GivenUpError: If no answer can be used.
             LimiterStoppedError: If the run is ending.
         """
@@ -97,8 +94,6 @@ class Connection(threading.local):
             raise GivenUpError(str(error), self._attempts) from None
         except requests.RequestException as error:
             reason = unreachable(error, host.url, host.setting, self._proxy_variable)
-            if type(error) is OversizedError:
-                raise TooLargeError(reason, self._attempts) from None
             if not isinstance(error, requests.ConnectionError | requests.Timeout):
                 raise GivenUpError(reason, self._attempts) from None
             raise NoAnswerError(

@@ -45,16 +45,8 @@ class NoAnswerError(GivenUpError):
         self.is_lasting = is_lasting
 
 
-class TooLargeError(GivenUpError):
-    """It was given up because the answer has too many bytes; a part may have fewer."""
-
-
 class OversizedError(requests.RequestException):
     """An answer was larger than any page can be."""
-
-
-class CrowdedError(OversizedError):
-    """It had more rows, or more values, than any page whatever its texts."""
 
 
 def unreachable(

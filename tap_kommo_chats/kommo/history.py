@@ -20,7 +20,7 @@ from tap_kommo_chats.kommo.answers import (
     is_redirect,
     read_date,
 )
-from tap_kommo_chats.kommo.failures import CrowdedError, MayPassError
+from tap_kommo_chats.kommo.failures import MayPassError, OversizedError
 from tap_kommo_chats.kommo.pagination import ROWS_AT_MOST
 from tap_kommo_chats.printable import printable
 
@@ -74,7 +74,7 @@ def read_history(
     Raises:
         MayPassError: For 429 and 5xx, and if the body cannot be decoded; it may have
             been cut.
-        CrowdedError: If there are more rows, or more values in them, than in any
+        OversizedError: If there are more rows, or more values in them, than in any
             page.
         ConversationError: For what is wrong with this conversation.
         RunError: For what is wrong with all of them.
@@ -118,7 +118,7 @@ def _decode(content: bytes, conversation_id: str) -> History:
         raise ConversationError(msg)
     if len(rows) > ROWS_AT_MOST:
         msg = f"more than {ROWS_AT_MOST} rows"
-        raise CrowdedError(msg)
+        raise OversizedError(msg)
     return History(rows, mended)
 
 

@@ -30,8 +30,6 @@ PAGE_SIZE = 50
 ROWS_AT_MOST = 50 * PAGE_SIZE
 """Rows of a page that are taken all the same. No server that means well sends more."""
 
-_FEWEST_ROWS = 2
-
 _WIDENING = 5
 """How much further each step back goes: 1, 5, 25, 125 rows before the gap."""
 
@@ -129,18 +127,6 @@ class HistoryPaginator(OffsetPaginator):
             None if self._ends(rows, times) else self._frontier - self._overlap
         )
         return self._page(fresh)
-
-    def ask_for_less(self) -> bool:
-        """Halve the rows that are asked for at once, as a page of them is too large.
-
-        Returns:
-            Whether that could be done. Two are the fewest that bring a new one, because
-            a page begins with the last row of the one before.
-        """
-        if self.page_size == _FEWEST_ROWS:
-            return False
-        self._page_size = max(_FEWEST_ROWS, self.page_size // 2)
-        return True
 
     def advance(self, response: Response | None = None) -> None:  # noqa: ARG002 (the SDK's)
         """Move to the next offset, or finish.

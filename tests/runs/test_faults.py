@@ -380,7 +380,7 @@ def test_a_server_that_is_silent_is_given_up(
     assert "given up after 2 attempt(s)" in failed.log
 
 
-def test_a_body_above_the_greatest_size_is_asked_for_in_smaller_parts_and_refused(
+def test_a_body_above_the_greatest_size_is_refused(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "BODY_AT_MOST", 100_000)
@@ -389,24 +389,9 @@ def test_a_body_above_the_greatest_size_is_asked_for_in_smaller_parts_and_refuse
     failed = one_failure(sandbox, caplog)
 
     assert "an answer larger than any page can be" in failed.log
-    asked = [seen for seen in sandbox.requests if seen.conversation_id == "ill"]
-    assert [seen.limit for seen in asked] == [50, 25, 12, 6, 3, 2]
-
-
-def test_messages_whose_page_is_too_large_are_read_in_smaller_ones(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transport, "BODY_AT_MOST", 100_000)
-    for number in range(120):
-        # Of some, no more than two fit.
-        text = "x" * (40_000 if 50 < number < 60 else 1000)
-        message = {"id": f"m{number}", "text": text}
-        row = {"timestamp": 1_600_000_000 + number, "message": message}
-        sandbox.store.add("a", row)
-
-    output = run(config_for(sandbox))
-
-    assert Counter(output.keys) == expected(sandbox)
+    assert (
+        len([seen for seen in sandbox.requests if seen.conversation_id == "ill"]) == 1
+    )
 
 
 def test_a_page_that_takes_too_long_with_all_its_attempts_is_given_up(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,30 +45,17 @@ def walk(
     server: list[Value],
     between: BetweenPages = lambda _requests, _server: None,
     cutoff_ms: int | None = None,
-    too_large: Container[int] = (),
 ) -> Walk:
-    """Walk through a conversation.
-
-    Args:
-        server: Its rows.
-        between: Changes them between two requests.
-        cutoff_ms: Where the walk may end.
-        too_large: The numbers of the requests whose answer is too large at first.
-    """
     paginator = HistoryPaginator(cutoff_ms)
     seen = Walk()
     while not paginator.finished:
         assert len(seen.offsets) < REQUESTS_AT_MOST, "the walk does not end"
         offset = paginator.current_value
-        if len(seen.offsets) in too_large:
-            paginator.ask_for_less()
         seen.offsets.append(offset)
         page = paginator.accept(
             [
                 read_row(row, offset + place)
-                for place, row in enumerate(
-                    server[offset : offset + paginator.page_size]
-                )
+                for place, row in enumerate(server[offset : offset + PAGE_SIZE])
             ]
         )
         seen.rows.extend(page.rows)
@@ -369,8 +356,15 @@ CHANGES = st.lists(
 )
 
 
-def applied(changes: list[list[Change]]) -> BetweenPages:
-    """Change the server's list after each request, by those that stand for it."""
+@given(length=st.integers(0, 400), blanks=st.sets(st.integers(0, 400)), changes=CHANGES)
+def test_whatever_changes_between_pages_no_row_that_stays_is_missed(
+    length: int, blanks: set[int], changes: list[list[Change]]
+) -> None:
+    server: list[Any] = history(length)
+    for place in blanks:
+        if place < length:
+            server[place] = None
+    initial = {row["message"]["id"] for row in server if row is not None}
     appeared = 0
 
     def change(done: int, rows: list[Any]) -> None:
@@ -390,49 +384,7 @@ def applied(changes: list[list[Change]]) -> BetweenPages:
                     edited["message"]["text"] += "edited"
                     rows[place] = edited
 
-    return change
+    seen = walk(server, change)
 
-
-def names(server: list[Any]) -> set[str]:
-    return {row["message"]["id"] for row in server if row is not None}
-
-
-@given(length=st.integers(0, 400), blanks=st.sets(st.integers(0, 400)), changes=CHANGES)
-def test_whatever_changes_between_pages_no_row_that_stays_is_missed(
-    length: int, blanks: set[int], changes: list[list[Change]]
-) -> None:
-    server: list[Any] = history(length)
-    for place in blanks:
-        if place < length:
-            server[place] = None
-    initial = names(server)
-
-    seen = walk(server, applied(changes))
-
-    assert initial & names(server) <= set(seen.ids)
-
-
-@given(
-    length=st.integers(0, 200),
-    too_large=st.sets(st.integers(0, 20), max_size=7),
-    changes=CHANGES,
-)
-def test_pages_that_are_too_large_hide_no_row_that_stays(
-    length: int, too_large: set[int], changes: list[list[Change]]
-) -> None:
-    server = history(length)
-    initial = names(server)
-
-    seen = walk(server, applied(changes), too_large=too_large)
-
-    assert initial & names(server) <= set(seen.ids)
-
-
-def test_two_rows_are_the_fewest_that_are_asked_for() -> None:
-    paginator = HistoryPaginator()
-
-    sizes = [paginator.page_size]
-    while paginator.ask_for_less():
-        sizes.append(paginator.page_size)
-
-    assert sizes == [50, 25, 12, 6, 3, 2]
+    now = {row["message"]["id"] for row in server if row is not None}
+    assert initial & now <= set(seen.ids)

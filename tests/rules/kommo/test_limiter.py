@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
+import random
 import threading
-from dataclasses import dataclass, field
-from itertools import count
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,80 +18,21 @@ from tap_kommo_chats.kommo.limiter import (
     RequestLimiter,
     RequestPace,
 )
+from tests.support.traffic import (
+    CONNECTING,
+    AnySecond,
+    Bucket,
+    EachSecond,
+    Server,
+    simulate,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from tests.support.traffic import Limit
 
 PATIENCE = 10.0
-CONNECTING = 0.25
-
-
-@dataclass
-class Server:
-    """Counts what reaches it. Times are simulated seconds.
-
-    Attributes:
-        there: Of request n, seconds on its way to the server.
-        back: Of request n, seconds from there to the answer.
-        refuses: Of request n, whether it is too many, and for how many seconds the
-            server asks to pause.
-    """
-
-    there: Callable[[int], float] = lambda _: 0.02
-    back: Callable[[int], float] = lambda _: 0.3
-    refuses: Callable[[int], tuple[bool, float | None]] = lambda _: (False, None)
-    arrived: list[float] = field(default_factory=list)
-    sent: list[float] = field(default_factory=list)
-
-    def most_in_a_second(self, after: int = 0) -> int:
-        """Count the most arrivals in any second, without the first so many requests."""
-        times = sorted(self.arrived[after:])
-        return max(
-            sum(first <= time < first + 1 for time in times[place : place + 50])
-            for place, first in enumerate(times)
-        )
-
-
-def simulate(
-    pace: RequestPace, server: Server, *, workers: int, requests: int
-) -> Server:
-    """Let workers send at a pace, each waiting for its answer; no thread, no sleep."""
-    order = count()
-    connected: set[int] = set()
-    waiting = list(range(workers))
-    coming: list[tuple[float, int, Callable[[float], None]]] = []
-    now = 0.0
-
-    def send(worker: int) -> None:
-        number = len(server.sent)
-        cold = worker not in connected
-        connected.add(worker)
-        sent = pace.send(now, cold=cold)
-        server.sent.append(now)
-        arrives = now + server.there(number) + (CONNECTING if cold else 0)
-        server.arrived.append(arrives)
-        refused, seconds = server.refuses(number)
-
-        def answer(at: float) -> None:
-            if refused:
-                pace.refuse(sent, at, seconds)
-            pace.answer(sent, at, refused=refused)
-            waiting.append(worker)
-
-        heapq.heappush(coming, (arrives + server.back(number), next(order), answer))
-
-    while len(server.sent) < requests:
-        if waiting and pace.seconds_to_go(now) <= 0:
-            send(waiting.pop(0))
-            continue
-        wakes = [now + pace.seconds_to_go(now)] if waiting else []
-        if coming and (not wakes or coming[0][0] <= wakes[0]):
-            now, _, answer = heapq.heappop(coming)
-            answer(now)
-        else:
-            # A float that is too small to move the clock would stand still for ever.
-            now = max(wakes[0], now + 1e-6)
-    return server
 
 
 def test_no_second_at_the_server_has_more_than_allowed() -> None:
@@ -137,7 +77,7 @@ def test_without_a_limit_nothing_waits() -> None:
 
 
 def test_a_server_that_asks_for_a_pause_gets_it_from_all_workers() -> None:
-    server = Server(refuses=lambda n: (20 <= n < 24, 20.0))
+    server = Server(refuses=lambda n, _: n == 20, retry_after=20.0)
 
     simulate(RequestPace(7), server, workers=8, requests=100)
 
@@ -162,18 +102,6 @@ def test_a_pause_longer_than_the_longest_is_cut() -> None:
     assert pace.seconds_to_go(1.0) == RETRY_AFTER_AT_MOST
 
 
-def test_a_server_that_only_says_too_many_slows_all_down() -> None:
-    server = Server(refuses=lambda n: (n == 20, None))
-
-    simulate(RequestPace(7), server, workers=8, requests=60)
-
-    told = server.arrived[20] + server.back(20)
-    assert not [at for at in server.sent if told < at < told + 2]
-    # A window has the length of two for a while.
-    after = [at for at in server.sent if told + 2 < at]
-    assert after[8] - after[0] > 1.5
-
-
 def test_several_refusals_of_one_excess_slow_down_once() -> None:
     pace = RequestPace(7)
     several = [pace.send(0.1 * n, cold=False) for n in range(7)]
@@ -184,7 +112,7 @@ def test_several_refusals_of_one_excess_slow_down_once() -> None:
 
 
 def test_the_pace_recovers() -> None:
-    server = Server(refuses=lambda n: (20 <= n < 24, None))
+    server = Server(refuses=lambda n, _: n in range(20, 24))
 
     simulate(RequestPace(7), server, workers=8, requests=400)
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-kommo-chats")
 
-_EVENT_TYPES = ("incoming_chat_message", "outgoing_chat_message", "talk_created")
+_MESSAGE_EVENTS = ("incoming_chat_message", "outgoing_chat_message")
+_EVENT_TYPES = (*_MESSAGE_EVENTS, "talk_created")
 _TALKS_AT_ONCE = 50
 """Talks asked for in one request: as many as keep its address below 2 kB."""
 
@@ -79,11 +80,13 @@ class _Event:
         talk_id: The talk it names; None when it names none.
         owner: Whom it is about; None when it does not tell.
         at_ms: When it happened, in milliseconds since 1970.
+        is_message: Whether it was a message.
     """
 
     talk_id: int | None
     owner: _Owner | None
     at_ms: int
+    is_message: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,9 @@ class CrmSource:
             self._lost += not talks
             for each in talks:
                 sightings.append((each.talk_id, event.at_ms))
-                yield from self._of_talk(each, event.at_ms)
+                # All talks of a contact may be meant, or only one of them.
+                has_messages = event.is_message and each is talk
+                yield from self._of_talk(each, event.at_ms, has_messages=has_messages)
         if self._notes_sightings:
             self._ledger.note_sightings(sightings)
 
@@ -198,6 +203,7 @@ class CrmSource:
             self._window.to_ms
             if created_at is None
             else min(created_at * SECOND_MS, self._window.to_ms),
+            value.get("type") in _MESSAGE_EVENTS,
         )
 
     def _may_be_ours(self, origin: str) -> bool:
@@ -205,14 +211,18 @@ class CrmSource:
         # documented to name it in the same way.
         return origin in self._origins or origin.startswith(_OWN_ORIGIN)
 
-    def _of_talk(self, talk: Talk, at_ms: int) -> Iterator[Conversation]:
+    def _of_talk(
+        self, talk: Talk, at_ms: int, *, has_messages: bool = False
+    ) -> Iterator[Conversation]:
         if talk.origin and talk.origin not in self._origins:
             self._skipped[talk.origin] += 1
         elif talk.chat_id is None:
             self._lost += 1
         else:
             last_activity_ms = max(at_ms, talk.updated_ms or 0)
-            yield Conversation(talk.chat_id, CRM, last_activity_ms or None)
+            yield Conversation(
+                talk.chat_id, CRM, last_activity_ms or None, has_messages
+            )
 
     def _resolve(self, talk_ids: Iterable[int]) -> None:
         """Ask for the talks that are not known yet, many at once."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 import weakref
+from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -31,7 +32,8 @@ CREATE TABLE conversations (
     number INTEGER PRIMARY KEY,
     conversation_id TEXT NOT NULL UNIQUE,
     sources TEXT NOT NULL,
-    last_activity_ms INTEGER
+    last_activity_ms INTEGER,
+    has_messages INTEGER NOT NULL
 );
 CREATE TABLE outcomes (
     conversation_id TEXT PRIMARY KEY,
@@ -72,6 +74,12 @@ FROM json_each(?)
 WHERE true
 ON CONFLICT (talk_id) DO UPDATE SET seen_ms = max(seen_ms, excluded.seen_ms)
 """
+_ENTRIES = """
+SELECT
+    number, conversation_id, sources, last_activity_ms, has_messages,
+    outcome, newest_ms, read_ms, error
+FROM conversations LEFT JOIN outcomes USING (conversation_id)
+"""
 _TALKS_SINCE = """
 SELECT talk FROM talks LEFT JOIN sightings USING (talk_id)
 WHERE talk IS NOT NULL
@@ -109,44 +117,53 @@ class Ledger:
         Returns:
             What is known of it now.
         """
-        row = self._database.execute(
-            "SELECT sources, last_activity_ms, outcome FROM conversations"
-            " LEFT JOIN outcomes USING (conversation_id) WHERE conversation_id = ?",
-            (conversation.conversation_id,),
-        ).fetchone()
-        if row is None:
-            entry = Entry(
-                conversation.conversation_id,
-                (conversation.source,),
-                conversation.last_activity_ms,
-            )
+        id_ = conversation.conversation_id
+        known = self.entry(id_)
+        if known is None:
             self._database.execute(
-                "INSERT INTO conversations (conversation_id, sources, last_activity_ms)"
-                " VALUES (?, ?, ?)",
-                (entry.conversation_id, conversation.source, entry.last_activity_ms),
+                "INSERT INTO conversations (conversation_id, sources, last_activity_ms,"
+                " has_messages) VALUES (?, ?, ?, ?)",
+                (
+                    id_,
+                    conversation.source,
+                    conversation.last_activity_ms,
+                    conversation.has_messages,
+                ),
             )
             self.size += 1
-            return entry
-        sources = tuple(row[0].split())
+            return Entry(
+                id_,
+                (conversation.source,),
+                conversation.last_activity_ms,
+                has_messages=conversation.has_messages,
+            )
+        sources = known.sources
         if conversation.source not in sources:
             sources = (*sources, conversation.source)
         times = [
             moment
-            for moment in (row[1], conversation.last_activity_ms)
+            for moment in (known.last_activity_ms, conversation.last_activity_ms)
             if moment is not None
         ]
-        entry = Entry(
-            conversation.conversation_id,
-            sources,
-            max(times, default=None),
-            self._outcome(conversation.conversation_id, row[2]),
+        entry = replace(
+            known,
+            sources=sources,
+            last_activity_ms=max(times, default=None),
+            has_messages=known.has_messages or conversation.has_messages,
         )
         self._database.execute(
-            "UPDATE conversations SET sources = ?, last_activity_ms = ?"
-            " WHERE conversation_id = ?",
-            (" ".join(sources), entry.last_activity_ms, entry.conversation_id),
+            "UPDATE conversations SET sources = ?, last_activity_ms = ?,"
+            " has_messages = ? WHERE conversation_id = ?",
+            (" ".join(sources), entry.last_activity_ms, entry.has_messages, id_),
         )
         return entry
+
+    def entry(self, conversation_id: str) -> Entry | None:
+        """Return what is known of a conversation; None when no source named it."""
+        row = self._database.execute(
+            f"{_ENTRIES} WHERE conversation_id = ?", (conversation_id,)
+        ).fetchone()
+        return None if row is None else self._entry(row)
 
     def note(
         self,
@@ -167,10 +184,20 @@ class Ledger:
         self._database.execute(_NOTE_ALL, (_ENCODER.encode(noted).decode(),))
         self._noted.clear()
 
-    def _outcome(self, conversation_id: str, written: str | None) -> Outcome | None:
-        if conversation_id in self._noted:
-            return self._noted[conversation_id][0]
-        return None if written is None else Outcome(written)
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        """Make an entry of a row, and of what was noted since it was written."""
+        _, id_, sources, activity_ms, has_messages, *written = row
+        outcome, newest_ms, read_ms, error = self._noted.get(id_, written)
+        return Entry(
+            id_,
+            tuple(sources.split()),
+            activity_ms,
+            None if outcome is None else Outcome(outcome),
+            newest_ms,
+            read_ms,
+            error,
+            bool(has_messages),
+        )
 
     def conversation_ids(self) -> Iterator[str]:
         """Go through the ids of all conversations that a source named."""
@@ -188,24 +215,14 @@ class Ledger:
         while True:
             self._write_noted()
             rows = self._database.execute(
-                "SELECT number, conversation_id, sources, last_activity_ms, outcome,"
-                " newest_ms, read_ms, error FROM conversations"
-                " LEFT JOIN outcomes USING (conversation_id) WHERE number > ?"
-                " ORDER BY number LIMIT ?",
+                f"{_ENTRIES} WHERE number > ? ORDER BY number LIMIT ?",
                 (number, _ROWS_AT_ONCE),
             ).fetchall()
             if not rows:
                 return
-            for number, id_, sources, activity, outcome, newest, read, error in rows:  # noqa: B007 (the last one is where the next rows begin)
-                yield Entry(
-                    id_,
-                    tuple(sources.split()),
-                    activity,
-                    self._outcome(id_, outcome),
-                    newest,
-                    read,
-                    error,
-                )
+            for row in rows:
+                number = row[0]
+                yield self._entry(row)
 
     # Talks
 

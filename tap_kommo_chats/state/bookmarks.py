@@ -5,8 +5,10 @@ milliseconds since 1970: always before the start of the run that read it, and 0 
 had none. Since `read_since` each of them was read: it is the start of the last run that
 read every conversation it was to read, and of the first run until there is one. A
 conversation that failed since then, or was not to be read, is owed: it has the
-`read_since` of its own last reading, and 0 when it was never read. An object of numbers
-takes about 55 bytes a conversation.
+`read_since` of its own last reading, and 0 when it was never read. It keeps that when
+its trouble is settled though it was not read: then it is asked for again when something
+new happens, and goes on from there. An object of numbers takes about 55 bytes a
+conversation.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from tap_kommo_chats.state.layout import (
     READ_SINCE,
     THIS_VERSION,
     VERSION,
+    Trouble,
     check_part,
 )
 from tap_kommo_chats.state.search_mark import SearchMark
+from tap_kommo_chats.state.troubles import FAILED, Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tap_kommo_chats.sharding import Shard
 
@@ -33,7 +37,12 @@ _BYTES_EACH = 56
 
 
 class Bookmarks:
-    """The bookmarks of all conversations, kept in the stream's state."""
+    """The bookmarks of all conversations, kept in the stream's state.
+
+    Attributes:
+        search_mark: Up to when the CRM was searched for the messages.
+        troubles: What keeps conversations from being read.
+    """
 
     def __init__(self, state: dict[str, Any]) -> None:
         """Take over the state's part of the stream of messages.
@@ -49,6 +58,7 @@ class Bookmarks:
         self._state[VERSION] = THIS_VERSION
         self._read_until: dict[str, int] = state.setdefault(CONVERSATIONS, {})
         self.search_mark = SearchMark(state)
+        self.troubles = Troubles(state, self._read_until)
 
     def hints_since_ms(self, origins: Iterable[str]) -> int:
         """Tell since when a hint is needed that something happened.
@@ -76,7 +86,7 @@ class Bookmarks:
     @property
     def owed_ids(self) -> tuple[str, ...]:
         """The conversations that must be asked for, whatever a hint says of them."""
-        return tuple(self._state.get(OWED, ()))
+        return tuple(filter(self.is_owed, self._state.get(OWED, ())))
 
     @property
     def size_bytes(self) -> int:
@@ -108,7 +118,53 @@ class Bookmarks:
 
     def is_owed(self, conversation_id: str) -> bool:
         """Tell whether a conversation must be asked for, whatever a hint says of it."""
-        return conversation_id in self._state.get(OWED, ())
+        return conversation_id in self._state.get(
+            OWED, ()
+        ) and not self.troubles.is_settled(conversation_id)
+
+    def failed_before(self, conversation_id: str) -> bool:
+        """Tell whether a conversation could not be read in the last run that tried."""
+        never_read = conversation_id not in self._read_until
+        return self.troubles.kind_of(conversation_id) in FAILED or (
+            never_read and self.is_owed(conversation_id)
+        )
+
+    def given_up_ms(self, conversation_id: str) -> int | None:
+        """Tell when a conversation was given up.
+
+        Returns:
+            The start of that run, in milliseconds since 1970; None when it was not.
+        """
+        if self.troubles.kind_of(conversation_id) is not Trouble.GIVEN_UP:
+            return None
+        return self.troubles.since_ms(conversation_id)
+
+    def expects_messages(self, conversation_id: str) -> bool:
+        """Tell whether it is known to have messages, so that none would be odd."""
+        return self.troubles.is_unread(conversation_id) or (
+            bool(self._read_until.get(conversation_id))
+            and self.troubles.kind_of(conversation_id)
+            not in {Trouble.EMPTIED, Trouble.GONE}
+        )
+
+    def is_well(self, conversation_id: str) -> bool:
+        """Tell whether a conversation was read before and nothing is wrong with it."""
+        return (
+            self.is_covered(conversation_id)
+            and self.troubles.kind_of(conversation_id) is None
+        )
+
+    def well_ids(self) -> Iterator[str]:
+        """Go through the conversations that are well, those with messages first.
+
+        Bookmarks may move meanwhile.
+        """
+        known = list(self._read_until)
+        for had_messages in (True, False):
+            for conversation_id in known:
+                had_some = bool(self._read_until.get(conversation_id))
+                if had_some is had_messages and self.is_well(conversation_id):
+                    yield conversation_id
 
     def read_until_ms(self, conversation_id: str) -> int | None:
         """Return the time of the newest message read of a conversation.
@@ -135,6 +191,7 @@ class Bookmarks:
         latest_ms = start_ms // 1000 * 1000 - 1
         self._read_until[conversation_id] = max(before, min(newest_ms, latest_ms))
         self._state.get(OWED, {}).pop(conversation_id, None)
+        self.troubles.end(conversation_id)
 
     def owe(self, conversation_id: str) -> None:
         """Note that a conversation could not be read. Its bookmark stays."""
@@ -142,6 +199,15 @@ class Bookmarks:
             self._state[READ_SINCE] if conversation_id in self._read_until else 0
         )
         self._state.setdefault(OWED, {}).setdefault(conversation_id, read_since)
+
+    def set_aside(self, conversation_id: str) -> None:
+        """Note that a conversation is not to be read.
+
+        It is owed, so that nothing is missed when it is to be read again, and in no
+        trouble, so that it is asked for then.
+        """
+        self.owe(conversation_id)
+        self.troubles.leave(conversation_id)
 
     def complete(self, start_ms: int, listed: Iterable[str] | None) -> None:
         """Note that a run read every conversation it was to read, or owes it.
@@ -178,6 +244,7 @@ class Bookmarks:
         owed = self._state.get(OWED, {})
         for conversation_id in [id_ for id_ in owed if not shard.holds(id_)]:
             del owed[conversation_id]
+        self.troubles.take_shard(shard)
         if not self._read_until and not others:
             return None
         rest = ""

@@ -6,19 +6,23 @@ Each stream has a part of its own:
                       "conversations": {"<conversation id>": <milliseconds>, ...},
                       "read_since": <milliseconds>,
                       "owed": {"<conversation id>": <milliseconds>, ...},
+                      "troubles": {"<kind>": {"<conversation id>": <milliseconds>,
+                                              ...}, ...},
+                      "unread": {"<conversation id>": <milliseconds>, ...},
                       "searched_until": {"<origin>": <milliseconds>, ...},
                       "shard": "<number>/<of>"},
      "talks": {"version": 1, "searched_until": {...}, "shard": ...},
      "conversations": the same}
 
-`bookmarks` says what the parts of the messages mean, `search_mark` what those of each
-stream that lives off the search of the CRM do. `shard` is there when only one part of
-the conversations is read. All of it are objects of numbers, so that Meltano can merge
-two states.
+`bookmarks` says what the parts of the messages mean, `troubles` what those of
+conversations that could not be read do, `search_mark` those of each stream that lives
+off the search of the CRM. `shard` is there when only one part of the conversations is
+read. All of it are objects of numbers, so that Meltano can merge two states.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import StateError
@@ -40,11 +44,36 @@ from then on raises it, and older states are taken over."""
 CONVERSATIONS = "conversations"
 READ_SINCE = "read_since"
 OWED = "owed"
+TROUBLES = "troubles"
+UNREAD = "unread"
 SEARCHED_UNTIL = "searched_until"
 SHARD = "shard"
 
 _OF_ALL = (VERSION, SEARCHED_UNTIL, SHARD)
-_OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, READ_SINCE, OWED)
+_OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, READ_SINCE, OWED, TROUBLES, UNREAD)
+
+
+class Trouble(str, Enum):
+    """What keeps a conversation from being read.
+
+    Attributes:
+        FAILING: It could not be read, whoever was to blame.
+        REFUSED: Kommo answered nothing but 400, 403 or 404.
+        SILENT: Kommo says that it has no message, and is known to be wrong.
+        EMPTIED: It had messages when it was read, and in one run it had none.
+        GONE: It had none in a later run either. Nobody owes it any more.
+        GIVEN_UP: It was refused for too long. Nobody owes it any more.
+    """
+
+    FAILING = "failing"
+    REFUSED = "refused"
+    SILENT = "silent"
+    EMPTIED = "emptied"
+    GONE = "gone"
+    GIVEN_UP = "given_up"
+
+
+_KINDS = frozenset(kind.value for kind in Trouble)
 
 
 def check_state(state: object) -> None:
@@ -110,19 +139,31 @@ def _check_version(part: Mapping[str, object]) -> None:
 
 
 def _check_times(part: Mapping[str, object]) -> None:
-    for name in (CONVERSATIONS, OWED, SEARCHED_UNTIL):
-        times = part.get(name, {})
-        if not isinstance(times, dict):
-            problem = f"{name!r} is not an object"
+    for name in (CONVERSATIONS, OWED, UNREAD, SEARCHED_UNTIL):
+        _check_object(name, part.get(name, {}))
+    troubles = part.get(TROUBLES, {})
+    if not isinstance(troubles, dict):
+        problem = f"{TROUBLES!r} is not an object"
+        raise StateError(problem)
+    for kind, times in troubles.items():
+        if kind not in _KINDS:
+            problem = f"{TROUBLES!r} has {kind!r}, which this tap does not write there"
             raise StateError(problem)
-        for key, time_ms in times.items():
-            if not _is_time(time_ms):
-                problem = f"{name!r} has for {key!r} no time in milliseconds"
-                raise StateError(problem)
+        _check_object(kind, times)
     needs_start = part.get(CONVERSATIONS) or READ_SINCE in part
     if needs_start and not _is_time(part.get(READ_SINCE)):
         problem = f"{READ_SINCE!r} is missing or not a time in milliseconds"
         raise StateError(problem)
+
+
+def _check_object(name: str, times: object) -> None:
+    if not isinstance(times, dict):
+        problem = f"{name!r} is not an object"
+        raise StateError(problem)
+    for key, time_ms in times.items():
+        if not _is_time(time_ms):
+            problem = f"{name!r} has for {key!r} no time in milliseconds"
+            raise StateError(problem)
 
 
 def _is_time(value: object) -> bool:

@@ -7,13 +7,19 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
+from tap_kommo_chats.errors import (
+    ConversationError,
+    RunError,
+    SilentError,
+    UnreachableError,
+)
 from tap_kommo_chats.kommo.auth import KommoAuthenticator
 from tap_kommo_chats.kommo.connection import Connection
 from tap_kommo_chats.kommo.failures import GivenUpError, NoAnswerError
 from tap_kommo_chats.kommo.history import read_history
 from tap_kommo_chats.kommo.pagination import (
     PAGE_SIZE,
+    EmptiedError,
     HistoryPage,
     HistoryPaginator,
     PagingError,
@@ -51,7 +57,11 @@ class ChatsApi:
         )
 
     def history(
-        self, conversation_id: str, since_ms: int | None
+        self,
+        conversation_id: str,
+        since_ms: int | None,
+        *,
+        expects_messages: bool = False,
     ) -> Iterator[HistoryPage]:
         """Read a conversation, newest message first.
 
@@ -59,11 +69,14 @@ class ChatsApi:
             conversation_id: Kommo's id of it.
             since_ms: Messages sent before this are not needed, in milliseconds since
                 1970; None for all. The pages may hold some.
+            expects_messages: Whether it is known to have messages, so that an answer
+                that it has none is asked for once more.
 
         Yields:
             A page for each answer, also when it brings nothing new.
 
         Raises:
+            SilentError: If it had messages, and then none, in this reading.
             ConversationError: If this conversation cannot be read.
             RunError: If none can. No further request goes to the host then.
         """
@@ -71,6 +84,8 @@ class ChatsApi:
         was_newest_first = True
         while not paginator.finished:
             page = self._page(conversation_id, paginator)
+            if page.is_empty and expects_messages:
+                page = self._page(conversation_id, paginator)
             if was_newest_first and not page.newest_first:
                 logger.warning(
                     "Conversation %s does not come newest first: it is read to its end",
@@ -92,6 +107,9 @@ class ChatsApi:
         rows = [read_row(row, offset + n) for n, row in enumerate(history.rows)]
         try:
             return paginator.accept(rows)
+        except EmptiedError as error:
+            msg = f"Conversation {conversation_id}: {error}"
+            raise SilentError(msg) from None
         except PagingError as error:
             msg = f"Conversation {conversation_id}: {error}; tell Kommo's support"
             raise ConversationError(msg) from None
@@ -104,12 +122,15 @@ class ChatsApi:
         query = urlencode({"offset": offset, "limit": PAGE_SIZE})
 
         def read(response: requests.Response) -> History:
-            return read_history(
+            history = read_history(
                 response,
                 conversation_id,
                 datetime.now(timezone.utc),
+                was_accepted=self._host.has_accepted,
                 asked_too_much=self._host.has_refused,
             )
+            self._host.has_accepted = True
+            return history
 
         try:
             return self._connection.get(path, query, read)

@@ -32,6 +32,8 @@ class Host:
         limiter: Lets requests go in turn. Kommo's hosts count apart.
         on_request: Called before each request, in the thread that sends it.
         has_answered: Whether any answer came.
+        has_accepted: Whether one gave what was asked for, so that whatever is the
+            same for all requests is right.
         has_refused: Whether one said that there were too many requests.
     """
 
@@ -42,6 +44,7 @@ class Host:
     limiter: RequestLimiter
     on_request: Callable[[], None] = lambda: None
     has_answered: bool = False
+    has_accepted: bool = False
     has_refused: bool = False
 
     @property

@@ -5,134 +5,115 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
+from tap_kommo_chats.errors import (
+    ConversationError,
+    LimiterStoppedError,
+    RunError,
+    SilentError,
+)
 from tap_kommo_chats.records.conversations import Outcome
+from tap_kommo_chats.run.tally import Tally
+from tap_kommo_chats.run.verdicts import (
+    Nothing,
+    Verdicts,
+    is_out_of_patience,
+    trouble_of,
+    what_nothing_means,
+)
+from tap_kommo_chats.state.layout import Trouble
+from tap_kommo_chats.times import format_instant
 
 if TYPE_CHECKING:
+    from tap_kommo_chats.kommo.pagination import HistoryPage
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.records.messages import Row
     from tap_kommo_chats.run.plan import ReadJob
+    from tap_kommo_chats.run.witnesses import Witnesses
     from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.ledger import Ledger
 
 logger = logging.getLogger("tap-kommo-chats.chat_history")
 
-_NAMED_AT_MOST = 10
-_UNREACHABLE_AT_MOST = 20
-"""So many conversations in a row that no answer came for are no single one's fault."""
-
-_FAILED_AT_MOST = 50
-"""So many that failed while none was read are no single one's fault either."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """How the conversations of a run fared.
-
-    Attributes:
-        read: How many were read and have messages.
-        empty: How many have none.
-        unchanged: How many were not asked for, because a source knew that nothing
-            happened in them.
-        failed: The ids of those that could not be read.
-        failed_anew: How many of them had not failed in an earlier run.
-        unreachable: How many of the last ones got no answer, in a row.
-        rows_without_key: How many rows could not be delivered.
-        messages: How many messages were emitted.
-    """
-
-    read: int = 0
-    empty: int = 0
-    unchanged: int = 0
-    failed: list[str] = field(default_factory=list)
-    failed_anew: int = 0
-    unreachable: int = 0
-    rows_without_key: int = 0
-    messages: int = 0
-
-    @property
-    def done(self) -> int:
-        """How many conversations the run is done with."""
-        return self.read + self.empty + self.unchanged + len(self.failed)
-
-    def numbers(self) -> dict[str, int]:
-        """Name the numbers of the line, as attributes of a line of the log."""
-        return {
-            "conversations_read": self.read,
-            "conversations_empty": self.empty,
-            "conversations_unchanged": self.unchanged,
-            "conversations_failed": len(self.failed),
-        }
-
-    def __str__(self) -> str:
-        """Sum it up in a line."""
-        return (
-            f"conversations read: {self.read}, empty: {self.empty}, "
-            f"unchanged: {self.unchanged}, failed: {len(self.failed)}"
-        )
-
-    def problems(self) -> list[str]:
-        """Say what was not delivered, a clause each."""
-        found = []
-        if self.failed:
-            named = ", ".join(self.failed[:_NAMED_AT_MOST])
-            more = ", ..." if len(self.failed) > _NAMED_AT_MOST else ""
-            found.append(
-                f"{len(self.failed)} conversation(s) could not be read and will be "
-                f"asked for again by the next run ({named}{more})"
-            )
-        if self.rows_without_key:
-            found.append(
-                f"{self.rows_without_key} row(s) could not be delivered (see the lines "
-                "above, and ask Kommo's support)"
-            )
-        return found
-
-
-def bad_entries(count: int) -> list[str]:
-    """Say that entries of the lists of conversations are not as they should be."""
-    if not count:
-        return []
-    problem = (
-        f"{count} entry(ies) of the lists of conversations are not as they should be "
-        "(see the lines above)"
-    )
-    return [problem]
+_SILENT = (
+    "Kommo answered that it has no messages, but there was at least one: if that stays "
+    "so, tell Kommo's support, or name it in ignored_conversation_ids"
+)
+_GONE = (
+    "it had messages, and Kommo keeps answering that it has none: it is taken for "
+    "gone; should it be asked for again and have some, they are read"
+)
+_GIVEN_UP = "It was answered nothing but 400, 403 or 404 for a week and is given up"
+_COMES_BACK = (
+    "it is asked for again when a source tells of something new in it, or when it is "
+    "taken out of ignored_conversation_ids after a run with it there"
+)
 
 
 class Books:
-    """Books what became of a conversation in ledger, bookmarks and tally."""
+    """Books what became of a conversation in ledger, bookmarks and tally.
 
-    def __init__(self, ledger: Ledger, bookmarks: Bookmarks, started_ms: int) -> None:
+    Attributes:
+        tally: How the conversations fared so far.
+        verdicts: Whose failures they are.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        bookmarks: Bookmarks,
+        witnesses: Witnesses,
+        started_ms: int,
+    ) -> None:
         """Open the books of a run.
 
         Args:
             ledger: What the run knows of each conversation.
             bookmarks: What the next run goes on from.
+            witnesses: Those that tell whether anything can be read.
             started_ms: When the run began, in milliseconds since 1970.
         """
         self.tally = Tally()
+        self.verdicts = Verdicts()
         self._ledger = ledger
         self._bookmarks = bookmarks
+        self._witnesses = witnesses
         self._started_ms = started_ms
+        self._pages: dict[str, HistoryPage] = {}
+        self._well_and_asked: set[str] = set()
+        self._undecided: list[tuple[str, ConversationError]] = []
 
-    def unchanged(self, entry: Entry) -> None:
+    def passed_over(self, entry: Entry) -> None:
         """Book that a conversation is not asked for, unless that is booked already."""
-        if entry.outcome is None:
-            self.tally.unchanged += 1
-            newest_ms = self._bookmarks.read_until_ms(entry.conversation_id) or None
-            self._ledger.note(
-                entry.conversation_id, Outcome.UNCHANGED, newest_ms=newest_ms
-            )
+        if entry.outcome is not None:
+            return
+        id_ = entry.conversation_id
+        given_up_ms = self._bookmarks.given_up_ms(id_)
+        if given_up_ms is None:
+            self._note(id_, Outcome.UNCHANGED)
+        else:
+            when = format_instant(given_up_ms)
+            error = f"Given up by the run of {when}: {_COMES_BACK}"
+            self._note(id_, Outcome.GIVEN_UP, error=error)
 
     def asked(self, entry: Entry) -> None:
         """Book that a conversation is asked for, be it after all."""
-        self.tally.unchanged -= entry.outcome is Outcome.UNCHANGED
+        if entry.outcome is not None:
+            self.tally.outcomes[entry.outcome] -= 1
+        if self._bookmarks.is_well(entry.conversation_id):
+            self._well_and_asked.add(entry.conversation_id)
         self._ledger.note(entry.conversation_id, Outcome.ASKED)
+
+    def came(self, conversation_id: str, page: HistoryPage) -> None:
+        """Book that a page of a conversation came, be it with nothing on it."""
+        self._pages[conversation_id] = page
+        self._well_and_asked.discard(conversation_id)
+        self.verdicts.answer()
+        undecided, self._undecided = self._undecided, []
+        for id_, error in undecided:
+            self._give_up(id_, error)
 
     def takes(self, row: Row, job: ReadJob) -> bool:
         """Book a row of a conversation, and tell whether it is to be written."""
@@ -150,62 +131,130 @@ class Books:
         self.tally.messages += is_wanted
         return is_wanted
 
-    def read(
-        self, conversation_id: str, newest_ms: int | None, *, is_empty: bool
-    ) -> None:
-        """Book that a conversation was read and all its records were written.
-
-        Args:
-            conversation_id: Kommo's id of it.
-            newest_ms: The time of its newest message, in milliseconds since 1970; None
-                when none has a time.
-            is_empty: Whether it has no message.
-        """
+    def ended(self, conversation_id: str) -> None:
+        """Book that a conversation was read and all its records were written."""
+        page = self._pages.pop(conversation_id)
+        if page.is_empty:
+            self._book_nothing(conversation_id)
+            return
+        newest_ms = page.newest_ms
         self._bookmarks.advance(conversation_id, newest_ms or 0, self._started_ms)
-        self.tally.unreachable = 0
-        self.tally.read += not is_empty
-        self.tally.empty += is_empty
-        self._ledger.note(
-            conversation_id,
-            Outcome.EMPTY if is_empty else Outcome.READ,
-            newest_ms=newest_ms,
-            read_ms=time.time_ns() // 1_000_000,
+        self._note(
+            conversation_id, Outcome.READ, newest_ms=newest_ms, read_ms=_now_ms()
         )
 
     def failed(self, conversation_id: str, error: Exception) -> None:
         """Book that a conversation could not be read.
 
+        Args:
+            conversation_id: Kommo's id of it.
+            error: Why. When it is that the run stops, nothing failed.
+
         Raises:
-            RunError: If that is no single conversation's failure.
+            RunError: If that is no single conversation's failure. It is owed all the
+                same, so that the next run asks for others first.
         """
+        id_, troubles = conversation_id, self._bookmarks.troubles
+        page = self._pages.pop(id_, None)
+        self._well_and_asked.discard(id_)
+        if isinstance(error, LimiterStoppedError):
+            return
+        had_rows = page is not None and not page.is_empty
+        if had_rows or self._has_messages(id_):
+            troubles.expect(id_, self._started_ms)
         if isinstance(error, RunError):
+            self._owe(id_, Trouble.FAILING)
             raise error
         if not isinstance(error, ConversationError):
-            error = _unexpected(error, conversation_id)
+            error = _unexpected(error, id_)
+        failed_before = self._bookmarks.failed_before(id_)
+        self.verdicts.fail(error, failed_before=failed_before)
+        before, now = troubles.kind_of(id_), trouble_of(error)
+        is_lasting = is_out_of_patience(troubles.since_ms(id_), self._started_ms)
+        if not (before is now is Trouble.REFUSED and is_lasting):
+            self._fail(id_, error, now)
+        elif self.verdicts.answered:
+            self._give_up(id_, error)
+        else:
+            self._undecided.append((id_, error))
+        has_witness = bool(self._well_and_asked) or self._witnesses.any_left
+        reason = self.verdicts.everyones(has_witness=has_witness)
+        if reason is not None:
+            raise RunError(reason)
+
+    def close(self) -> None:
+        """Book at the run's end what hung on whether anything is answered."""
+        for conversation_id, error in self._undecided:
+            self._fail(conversation_id, error, Trouble.REFUSED)
+        self._undecided.clear()
+        if self.verdicts.failed and not self.verdicts.answered:
+            self._bookmarks.troubles.forgive(self._started_ms)
+
+    def _book_nothing(self, conversation_id: str) -> None:
+        """Book that Kommo says that a conversation has no message."""
+        bookmarks, id_ = self._bookmarks, conversation_id
+        meaning = what_nothing_means(
+            id_, bookmarks, self._started_ms, is_named=self._has_messages(id_)
+        )
+        if meaning is Nothing.NOT_BELIEVED:
+            msg = f"Conversation {id_}: {_SILENT}"
+            self.failed(id_, SilentError(msg))
+            return
+        if meaning is Nothing.EMPTY:
+            bookmarks.advance(id_, 0, self._started_ms)
+        elif meaning is Nothing.ONCE_MORE:
+            self._owe(id_, Trouble.EMPTIED)
+        elif meaning is Nothing.GONE_NOW:
+            logger.warning("Conversation %s: %s", id_, _GONE)
+            bookmarks.troubles.end(id_)
+            bookmarks.troubles.begin(id_, Trouble.GONE, self._started_ms)
+        is_gone = meaning in {Nothing.GONE_NOW, Nothing.GONE}
+        outcome = Outcome.GONE if is_gone else Outcome.EMPTY
+        self._note(id_, outcome, read_ms=_now_ms())
+
+    def _fail(
+        self, conversation_id: str, error: ConversationError, trouble: Trouble
+    ) -> None:
         logger.error("%s", error)
-        tally = self.tally
-        # One that failed before says nothing of the others.
-        tally.failed_anew += not self._bookmarks.is_owed(conversation_id)
-        tally.failed.append(conversation_id)
-        tally.unreachable = (
-            tally.unreachable + 1 if isinstance(error, UnreachableError) else 0
-        )
+        self.tally.failed.append(conversation_id)
+        self._owe(conversation_id, trouble)
+        self._note(conversation_id, Outcome.FAILED, error=str(error))
+
+    def _give_up(self, conversation_id: str, error: ConversationError) -> None:
+        text = f"{error}. {_GIVEN_UP}: {_COMES_BACK}"
+        logger.warning("%s", text)
+        self._owe(conversation_id, Trouble.GIVEN_UP)
+        self._note(conversation_id, Outcome.GIVEN_UP, error=text)
+
+    def _owe(self, conversation_id: str, trouble: Trouble) -> None:
         self._bookmarks.owe(conversation_id)
+        self._bookmarks.troubles.begin(conversation_id, trouble, self._started_ms)
+
+    def _has_messages(self, conversation_id: str) -> bool:
+        """Tell whether a source of this run knows of a message in it."""
+        entry = self._ledger.entry(conversation_id)
+        return entry is not None and entry.has_messages
+
+    def _note(
+        self,
+        conversation_id: str,
+        outcome: Outcome,
+        *,
+        newest_ms: int | None = None,
+        read_ms: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Count an outcome, and note it with the newest message that was ever read."""
+        self.tally.outcomes[outcome] += 1
+        if outcome is not Outcome.READ:
+            newest_ms = self._bookmarks.read_until_ms(conversation_id) or None
         self._ledger.note(
-            conversation_id,
-            Outcome.FAILED,
-            newest_ms=self._bookmarks.read_until_ms(conversation_id) or None,
-            error=str(error),
+            conversation_id, outcome, newest_ms=newest_ms, read_ms=read_ms, error=error
         )
-        nothing_read = tally.read + tally.empty == 0
-        if tally.unreachable >= _UNREACHABLE_AT_MOST or (
-            nothing_read and tally.failed_anew >= _FAILED_AT_MOST
-        ):
-            msg = (
-                f"{len(tally.failed)} conversations failed, so the run was stopped;"
-                f" the last: {error}"
-            )
-            raise RunError(msg)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _unexpected(error: Exception, conversation_id: str) -> ConversationError:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tap_kommo_chats.kommo.host import Host
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.settings.values import Settings
-    from tap_kommo_chats.sharding import Shard
     from tap_kommo_chats.sources import Source
     from tap_kommo_chats.sources.listing import Report
     from tap_kommo_chats.state.ledger import Ledger
@@ -82,7 +81,7 @@ class Finder:
         self.has_begun = True
         settings = self._settings
         yield from find(
-            settings.shard,
+            self._is_wanted,
             self._ledger,
             lists(settings, owed_ids, self._report),
             self._crm_source(started_ms, from_beginning=from_beginning),
@@ -95,6 +94,13 @@ class Finder:
         crm, mark = self._settings.crm, self._marks.get(stream)
         if crm is not None and mark is not None and self.has_ended:
             mark.move(crm.origins, started_ms)
+
+    def _is_wanted(self, conversation_id: str) -> bool:
+        settings = self._settings
+        return (
+            settings.shard.holds(conversation_id)
+            and conversation_id not in settings.ignored_conversation_ids
+        )
 
     def _report(self, line: str) -> None:
         self.bad_entries += 1
@@ -147,7 +153,7 @@ def lists(settings: Settings, owed_ids: Iterable[str], report: Report) -> list[S
 
 
 def find(
-    shard: Shard,
+    is_wanted: Callable[[str], bool],
     ledger: Ledger,
     sources: Iterable[Source],
     crm: Source | None,
@@ -161,7 +167,7 @@ def find(
     CRM is asked as the reading goes on, because its requests take as long.
 
     Args:
-        shard: Which conversations to look at.
+        is_wanted: Tells which conversations to look at.
         ledger: Learns what the sources know.
         sources: The lists.
         crm: Finds those that changed; None when there is none.
@@ -182,7 +188,7 @@ def find(
                 conversation = next(conversations, None)
             if conversation is None:
                 return
-            if shard.holds(conversation.conversation_id):
+            if is_wanted(conversation.conversation_id):
                 yield conversation
 
     for source in sources:

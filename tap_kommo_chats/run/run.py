@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tap_kommo_chats.errors import (
     IncompleteRunError,
-    LimiterStoppedError,
     RunError,
     StopRequestedError,
 )
@@ -19,11 +18,14 @@ from tap_kommo_chats.kommo.chats import ChatsApi
 from tap_kommo_chats.kommo.host import Host
 from tap_kommo_chats.kommo.limiter import RequestLimiter
 from tap_kommo_chats.records.conversations import CRM, Outcome
-from tap_kommo_chats.run.books import Books, bad_entries
+from tap_kommo_chats.run.agenda import Agenda
+from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.find import Finder
-from tap_kommo_chats.run.plan import Plan, ReadJob
+from tap_kommo_chats.run.plan import Plan
 from tap_kommo_chats.run.progress import Progress, Snapshot
+from tap_kommo_chats.run.tally import bad_entries
 from tap_kommo_chats.run.threads import End, Failure, Idle, Part, read_all
+from tap_kommo_chats.run.witnesses import Witnesses
 from tap_kommo_chats.state.checkpoint import Checkpoint
 from tap_kommo_chats.state.layout import CONVERSATIONS_STREAM, MESSAGES, TALKS
 from tap_kommo_chats.state.ledger import Ledger
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.records.messages import Row
     from tap_kommo_chats.records.talks import Talk
+    from tap_kommo_chats.run.plan import ReadJob
     from tap_kommo_chats.run.stop import Output, Stop
     from tap_kommo_chats.settings.values import Settings
-    from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.tap_state import TapState
 
 _PACKAGE = "tap-kommo-chats"
@@ -75,7 +77,10 @@ class Run:
         self._checkpoint = Checkpoint(output.write_state)
         self._progress: Progress | None = None
         self._ledger = Ledger()
-        self._books = Books(self._ledger, state.bookmarks, started_ms)
+        self._witnesses = Witnesses(
+            state.bookmarks, self._ledger, may_be_unlisted=settings.crm is not None
+        )
+        self._books = Books(self._ledger, state.bookmarks, self._witnesses, started_ms)
         self._chats_host = self._host(settings.api_url, "api_url")
         self._chats = ChatsApi(
             self._chats_host, settings.scope_id, settings.channel_secret
@@ -102,10 +107,20 @@ class Run:
             RunError: If no conversation can be read.
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
+        self._set_aside()
         self._progress = progress = Progress(logger, self._snapshot)
-        jobs = self._jobs(self._plan(from_beginning=from_beginning))
-        events = read_all(jobs, self._read, self.settings.max_concurrency)
-        ends: dict[str, HistoryPage] = {}
+        agenda = Agenda(
+            self._plan(from_beginning=from_beginning),
+            self._bookmarks,
+            self._books,
+            self._witnesses,
+        )
+        events = read_all(
+            agenda.jobs(self._find(from_beginning=from_beginning), self._tick),
+            self._read,
+            self.settings.max_concurrency,
+            lambda: self._books.verdicts.goes_alone,
+        )
         try:
             for event in events:
                 self._stop_if_asked()
@@ -115,24 +130,24 @@ class Run:
                     continue
                 id_ = event.job.conversation_id
                 if isinstance(event, Part):
-                    ends[id_] = event.content
+                    self._books.came(id_, event.content)
                     for row in event.content.rows:
                         if self._books.takes(row, event.job):
                             yield id_, row
                             self._stop_if_asked()
                 elif isinstance(event, End):
-                    end = ends.pop(id_)
-                    self._books.read(id_, end.newest_ms, is_empty=end.is_empty)
+                    self._books.ended(id_)
                     self._checkpoint.write_if_due(self._bookmarks.size_bytes)
                 elif isinstance(event, Failure):
-                    ends.pop(id_, None)
-                    self._note_failure(id_, event.error)
+                    self._books.failed(id_, event.error)
             self._complete()
         except StopRequestedError:
             self._stop_if_asked()
         except RunError:
             # A signal may be what broke into something.
             self._stop_if_asked()
+            # Time in which nothing could be asked counts against no conversation.
+            self._bookmarks.troubles.forgive(self.started_ms)
             self._checkpoint.write()
             raise
         finally:
@@ -229,31 +244,25 @@ class Run:
         except StopRequestedError:
             self._stop_if_asked()
 
-    def _jobs(self, plan: Plan) -> Iterator[ReadJob]:
-        """Say which of the conversations there are have to be read."""
-        found = self._find(from_beginning=plan.from_beginning)
-        for entry in _owed_last(found, self._bookmarks):
-            # Thousands may be passed over before one is read.
-            self._tick()
-            if entry.outcome not in {None, Outcome.UNCHANGED}:
-                # It was asked for already in this run.
-                continue
-            job = plan.job_for(entry, self._bookmarks)
-            if job is None:
-                self._books.unchanged(entry)
-            else:
-                self._books.asked(entry)
-                yield job
-
     def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
-        return self._chats.history(job.conversation_id, job.since_ms)
+        return self._chats.history(
+            job.conversation_id, job.since_ms, expects_messages=job.expects_messages
+        )
 
-    def _note_failure(self, conversation_id: str, error: Exception) -> None:
-        # What stopped the run is on its way.
-        if not isinstance(error, LimiterStoppedError):
-            self._books.failed(conversation_id, error)
+    def _set_aside(self) -> None:
+        """Leave out what is to be ignored, so that it can be brought back."""
+        ignored = self.settings.ignored_conversation_ids
+        for conversation_id in filter(self.settings.shard.holds, sorted(ignored)):
+            self._bookmarks.set_aside(conversation_id)
+        if ignored:
+            logger.info(
+                "Left out the %d conversation(s) of ignored_conversation_ids; one that "
+                "is taken out there is asked for again",
+                len(ignored),
+            )
 
     def _complete(self) -> None:
+        self._books.close()
         listed = None if self.settings.crm else self._ledger.conversation_ids()
         self._bookmarks.complete(self.started_ms, listed)
         self._finder.move_mark(MESSAGES, self.started_ms)
@@ -292,15 +301,3 @@ class Run:
             if self._crm_host is None
             else self._crm_host.requests_made,
         )
-
-
-def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:
-    """Put off what failed before, so that it cannot keep the others from being read."""
-    owed: dict[str, Entry] = {}
-    for entry in entries:
-        if bookmarks.is_owed(entry.conversation_id):
-            # What is known of it last counts.
-            owed[entry.conversation_id] = entry
-        else:
-            yield entry
-    yield from owed.values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,9 @@ def test_a_conversation_that_was_never_read_is_read_whole() -> None:
 
 
 def test_a_conversation_without_a_hint_is_read_from_its_bookmark() -> None:
-    assert PLAN.job_for(entry(), known()) == ReadJob("a", RUN - 30 * DAY + 1)
+    job = PLAN.job_for(entry(), known())
+
+    assert job == ReadJob("a", RUN - 30 * DAY + 1, expects_messages=True)
 
 
 def test_a_conversation_in_which_nothing_happened_is_not_read() -> None:
@@ -64,7 +67,9 @@ def test_a_conversation_that_was_never_read_is_read_whatever_its_hint() -> None:
 def test_from_the_beginning_everything_is_read_whole(hint: int | None) -> None:
     plan = replace(PLAN, from_beginning=True)
 
-    assert plan.job_for(entry(hint), known()) == ReadJob("a", None)
+    job = plan.job_for(entry(hint), known())
+
+    assert job == ReadJob("a", None, expects_messages=True)
 
 
 def test_nothing_before_the_start_date_is_read() -> None:
@@ -72,7 +77,7 @@ def test_nothing_before_the_start_date_is_read() -> None:
     plan = replace(PLAN, start_ms=start)
 
     assert plan.job_for(entry(), Bookmarks({})) == ReadJob("a", start)
-    assert plan.job_for(entry(), known()) == ReadJob("a", start)
+    assert plan.job_for(entry(), known()) == ReadJob("a", start, expects_messages=True)
     assert plan.job_for(entry(start - 2 * DAY), Bookmarks({})) is None
 
 
@@ -84,3 +89,51 @@ def test_a_message_before_the_job_is_wanted_only_if_its_time_tells_nothing(
     *, sent_ms: int | None, wanted: bool
 ) -> None:
     assert ReadJob("a", RUN).wants(sent_ms) is wanted
+
+
+GIVEN_UP = {"owed": {"a": RUN - DAY}, "troubles": {"given_up": {"a": RUN + 999}}}
+
+
+@pytest.mark.parametrize(
+    ("hint", "is_read"), [(None, False), (RUN - 1, False), (RUN, True)]
+)
+@pytest.mark.parametrize("from_beginning", [False, True])
+def test_one_that_was_given_up_is_read_when_something_happens_after(
+    *, hint: int | None, is_read: bool, from_beginning: bool
+) -> None:
+    bookmarks = Bookmarks({"conversations": {"a": 1}, "read_since": RUN, **GIVEN_UP})
+    plan = replace(PLAN, from_beginning=from_beginning)
+
+    assert (plan.job_for(entry(hint), bookmarks) is not None) is is_read
+
+
+def test_one_that_was_empty_is_read_when_an_event_names_a_message_whatever_its_hint() -> (  # noqa: E501 (the rule)
+    None
+):
+    told = replace(entry(RUN - 300 * DAY), has_messages=True)
+
+    assert PLAN.job_for(told, known(0)) is not None
+    assert PLAN.job_for(told, known(RUN - 300 * DAY)) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "is_named", "expects"),
+    [
+        ({}, False, False),
+        ({}, True, True),
+        ({"conversations": {"a": 0}}, False, False),
+        ({"conversations": {"a": 1}}, False, True),
+        ({"unread": {"a": RUN}}, False, True),
+        ({"conversations": {"a": 1}, "troubles": {"emptied": {"a": 2}}}, False, False),
+        ({"conversations": {"a": 1}, "troubles": {"gone": {"a": 2}}}, True, True),
+    ],
+)
+def test_a_conversation_has_messages_when_somebody_knows_of_one(
+    *, state: dict[str, Any], is_named: bool, expects: bool
+) -> None:
+    told = replace(entry(), has_messages=is_named)
+
+    job = PLAN.job_for(told, Bookmarks({"read_since": RUN, **state}))
+
+    assert job is not None
+    assert job.expects_messages is expects

@@ -304,7 +304,7 @@ def _daily(folder: Path, scale: Scale) -> Iterator[Line]:
             for number, length in enumerate(lengths)
         },
         "read_since": since_ms,
-        "discovered_until": {OWN_ORIGIN: since_ms},
+        "searched_until": {OWN_ORIGIN: since_ms},
     }
     state = {"bookmarks": {"chat_history": bookmarks}}
     hints = str(_write_hints(folder, lengths, arrivals))

@@ -86,6 +86,10 @@ class BadRequestError(RunError):
     """The CRM does not take the request's parameters."""
 
 
+class ForbiddenError(RunError):
+    """The CRM does not show one thing to the token's user. It may show others."""
+
+
 class IncompleteRunError(TapError):
     """Everything that could be delivered was, and something could not."""
 

@@ -17,3 +17,22 @@ def read_id(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if value > 0 and value in INT64 else None
+
+
+_LONGEST = len(str(INT64.start))
+
+
+def integer_in(text: str) -> int | None:
+    """Read an integer from its text.
+
+    Returns:
+        The integer; None when this is not how one that fits 64 bits is written, so that
+        a code such as 007 keeps its zeros.
+    """
+    if len(text) > _LONGEST:
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if str(number) == text and number in INT64 else None

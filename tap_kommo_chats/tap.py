@@ -15,14 +15,17 @@ from singer_sdk.helpers.capabilities import (
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from tap_kommo_chats.errors import SettingsError
+from tap_kommo_chats.records.mask_paths import path_notes, path_problems
 from tap_kommo_chats.run.run import Run
 from tap_kommo_chats.run.stop import Stop
+from tap_kommo_chats.settings.masks import parse_masks
 from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 from tap_kommo_chats.streams.conversations import ConversationsStream
+from tap_kommo_chats.streams.maps import map_problems
 from tap_kommo_chats.streams.talks import TalksStream
 from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
 
@@ -33,6 +36,14 @@ if TYPE_CHECKING:
     from singer_sdk import Stream
 
     from tap_kommo_chats.settings.values import Settings
+    from tap_kommo_chats.streams.plain import PlainStream
+
+STREAMS: tuple[type[PlainStream], ...] = (
+    ChatHistoryStream,
+    ConversationsStream,
+    TalksStream,
+)
+"""All streams that there are."""
 
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""
@@ -86,10 +97,21 @@ class TapKommoChats(Tap):
         They are written in the order of their names, so that what is told of the
         conversations comes after the reading of their messages.
         """
-        kinds = [ChatHistoryStream, ConversationsStream]
-        if self.config.get("crm_url"):
-            kinds.append(TalksStream)
-        return [kind(self, lambda: self.run) for kind in kinds]
+        masks, _ = parse_masks(self.config)
+        return [
+            kind(self, lambda: self.run, masks)
+            for kind in STREAMS
+            if kind is not TalksStream or self.config.get("crm_url")
+        ]
+
+    def setup_mapper(self) -> None:
+        """Set up the SDK's mapping, which takes its schemas from the given catalog.
+
+        By then the streams have to have masked those, and they do so when they are
+        made.
+        """
+        _ = self.streams
+        super().setup_mapper()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state that this tap wrote.
@@ -137,19 +159,24 @@ class TapKommoChats(Tap):
             for name, value in self._config.items()
             if name not in OWN_SETTINGS
         }
-        problems = [
+        shapes = [stream.shape for stream in STREAMS]
+        masks, problems = parse_masks(self._config)
+        notes = path_notes(masks, shapes)
+        problems += path_problems(masks, shapes)
+        problems += map_problems(self._config.get("stream_maps"), shapes)
+        problems += [
             f"{error.path[0]} is not usable: {error.message}"
             for error in JSONSchemaValidator(schema).iter_errors(others)
             if error.path
         ]
         try:
-            notes = self.settings.notes
+            notes += self.settings.notes
         except SettingsError as error:
             problems = [*error.problems, *problems]
-        else:
+        if not problems:
             for note in notes:
                 self.logger.warning(note)
-        if problems and raise_errors:
+        elif raise_errors:
             summary = "The settings cannot be used, nothing was asked of Kommo"
             raise ConfigValidationError(summary, errors=problems, schema=schema)
         return problems

@@ -77,6 +77,16 @@ def single(
     return answer
 
 
+def _account(store: CrmStore, request: CrmRequest) -> Item:
+    """Take the account; its id in the chats is there for who asks for it."""
+    wanted = request.parameters.text("with").split(",")
+    return {
+        name: value
+        for name, value in store.account.items()
+        if name != "amojo_id" or name in wanted
+    }
+
+
 def _events(store: CrmStore, request: CrmRequest) -> list[Item]:
     events = store.events.between(request.since, request.until)
     types = set(request.parameters.filter("type"))
@@ -104,6 +114,7 @@ def _talk(store: CrmStore, request: CrmRequest) -> Item | None:
 
 
 ENDPOINTS = {
+    f"{CRM_ROOT}/account": single("account", _account),
     f"{CRM_ROOT}/events": listed("events", _events),
     f"{CRM_ROOT}/talks": listed("talks", _talks),
     f"{CRM_ROOT}/talks/{{id}}": single("talk", _talk),

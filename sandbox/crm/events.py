@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 INCOMING = "incoming_chat_message"
 OUTGOING = "outgoing_chat_message"
 TALK_CREATED = "talk_created"
+TALK_CLOSED = "talk_closed"
 
 _USER_ID = 9_120_044
 _MESSAGES_NAMESPACE = uuid.UUID("5a0c6a0e-2f36-4d1c-9d5f-0b8f7b6a1c11")
@@ -58,8 +59,8 @@ class Events:
     ) -> str:
         """Add an event, or replace the one of this id.
 
-        A ``talk_created`` is about the talk itself and has nothing in
-        ``value_after``. All others are about a message.
+        A ``talk_created`` or ``talk_closed`` is about the talk itself and has nothing
+        in ``value_after``. All others are about a message.
 
         Args:
             created_at: When it happened, in Unix seconds.
@@ -79,7 +80,8 @@ class Events:
         talk = None if talk_id is None else self._talks.get(talk_id)
         if contact_id is None and talk is not None:
             contact_id = talk["contact_id"]
-        if type == TALK_CREATED:
+        is_of_talk = type in (TALK_CREATED, TALK_CLOSED)
+        if is_of_talk:
             entity_type = "talk"
             entity_id = entity_id if talk_id is None else talk_id
         elif entity_id is None and talk is not None:
@@ -99,7 +101,7 @@ class Events:
                     "entity_type": entity_type,
                     "created_by": _USER_ID if type == OUTGOING else 0,
                     "created_at": created_at,
-                    "value_after": [] if type == TALK_CREATED else [message],
+                    "value_after": [] if is_of_talk else [message],
                     "value_before": [],
                     "account_id": ACCOUNT_ID,
                     "_embedded": _entity(entity_id, contact_id),

@@ -29,6 +29,10 @@ class Parameters:
         """Say whether a parameter was given."""
         return any(key == name for key, _ in self.pairs)
 
+    def text(self, name: str) -> str:
+        """Return a parameter, the last if there are several; empty if none."""
+        return dict(self.pairs).get(name, "")
+
     def integer(self, name: str, default: int | None = None) -> int | None:
         """Read a parameter given once as plain digits.
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sandbox.crm.events import INCOMING, OUTGOING, Events
+from sandbox.crm.item import ACCOUNT_ID, AMOJO_ID
 from sandbox.crm.talks import Talks
+
+if TYPE_CHECKING:
+    from sandbox.crm.item import Item
 
 
 class CrmStore:
-    """The talks and events of an account. Safe to use from several threads.
+    """An account, its talks and events. Safe to use from several threads.
 
     Attributes:
+        account: The account itself.
         talks: The talks.
         events: The events.
     """
 
     def __init__(self) -> None:
         """Start with nothing."""
+        self.account: Item = {
+            "id": ACCOUNT_ID,
+            "name": "Sandbox",
+            "subdomain": "sandbox",
+            "amojo_id": AMOJO_ID,
+        }
         self.talks = Talks()
         self.events = Events(self.talks)
 

@@ -1,35 +1,58 @@
-"""The CRM API v4: events and talks, page by page.
+"""The CRM API v4: the account, events and talks, page by page.
 
-What is wrong with one request is wrong with all: the run cannot tell what changed, so
-each failure is everyone's (`RunError`).
+What is wrong with a request is mostly wrong with all: the run cannot tell what changed,
+so a failure is everyone's (`RunError`). Those of one thing alone have errors of their
+own, which the caller may catch.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlencode
 
-from tap_kommo_chats.errors import BadRequestError, RunError
+from tap_kommo_chats.errors import (
+    BadRequestError,
+    ForbiddenError,
+    NotFoundError,
+    RunError,
+)
 from tap_kommo_chats.kommo.auth import BearerToken
 from tap_kommo_chats.kommo.connection import Connection
-from tap_kommo_chats.kommo.crm_answers import next_query, read_answer, rows_of
+from tap_kommo_chats.kommo.crm_answers import (
+    NOT_ALLOWED,
+    next_query,
+    read_answer,
+    rows_of,
+)
 from tap_kommo_chats.kommo.failures import GivenUpError
+from tap_kommo_chats.kommo.pages import PAGE, SMALLER_PAGE, Page, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import requests
 
     from tap_kommo_chats.kommo.host import Host
 
-Query: TypeAlias = tuple[tuple[str, str], ...]
+Answer: TypeAlias = "Mapping[str, Any] | None"
+"""An object; None when there is nothing."""
+
+Query: TypeAlias = "list[tuple[str, str]]"
 """Names and values of a query, not yet encoded."""
 
+ACCOUNT = "/api/v4/account"
 EVENTS = "/api/v4/events"
 TALKS = "/api/v4/talks"
+_TALK = f"{TALKS}/{{}}"
 
-_PAGE, _SMALLER_PAGE = 250, 100
-"""Rows of a page at most: documented by Kommo, and by amoCRM, which may refuse more."""
+_FORBIDDEN_AT_MOST = 20
+"""So many refusals of an endpoint in a row are not each for its own reason."""
+
+_TELLS_NO_ACCOUNT = frozenset(
+    (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+)
 
 
 class CrmApi:
@@ -45,12 +68,32 @@ class CrmApi:
         self._connection = Connection(
             host, "application/hal+json", BearerToken(access_token)
         )
-        self._page_size = _PAGE
+        self._page_size = PAGE
         self._is_crm = False
+        self._forbidden: Counter[str] = Counter()
+
+    def amojo_id(self) -> str | None:
+        """Ask what the account is called in Kommo's chats.
+
+        Returns:
+            Its id there; None if the CRM does not say, which it need not.
+
+        Raises:
+            RunError: If no usable answer can be had.
+        """
+
+        def read(response: requests.Response) -> Answer:
+            if response.status_code in _TELLS_NO_ACCOUNT:
+                return None
+            return read_answer(response, ACCOUNT, is_crm=self._is_crm)
+
+        answer = self._ask(ACCOUNT, "with=amojo_id", read) or {}
+        amojo_id = answer.get("amojo_id")
+        return amojo_id if isinstance(amojo_id, str) else None
 
     def events(
         self, types: Iterable[str], since_ms: int | None, until_ms: int
-    ) -> Iterator[list[object]]:
+    ) -> Iterator[Page]:
         """Go through the events of a span of time, newest first (noted by users).
 
         Args:
@@ -59,81 +102,123 @@ class CrmApi:
                 beginning of all events. Kommo counts in seconds.
             until_ms: Where it ends. The edges are not documented.
 
-        Yields:
-            The rows of each page.
-
         Raises:
+            BadRequestError: If the CRM does not take one of the types.
             RunError: If no usable answer can be had.
         """
         query = [("filter[type][]", kind) for kind in types]
         if since_ms is not None:
             query.append(("filter[created_at][from]", str(max(0, since_ms // 1000))))
         query.append(("filter[created_at][to]", str(until_ms // 1000)))
-        return self._pages(EVENTS, tuple(query), "events")
+        return self._pages(EVENTS, query, "events")
 
-    def talks(self, query: Query = ()) -> Iterator[list[object]]:
-        """Go through the list of talks, in no promised order.
-
-        Args:
-            query: Its filters.
-
-        Yields:
-            The rows of each page.
+    def talks(self) -> Iterator[Page]:
+        """Go through the list of talks, in no promised order, perhaps not all of it.
 
         Raises:
-            BadRequestError: If the CRM does not take a filter.
             RunError: If no usable answer can be had.
         """
+        return self._pages(TALKS, [], "talks")
+
+    def talks_numbered(self, talk_ids: Iterable[int]) -> Iterator[Page]:
+        """Go through the talks of some numbers, as far as the filter is heeded.
+
+        Raises:
+            BadRequestError: If the CRM does not take the filter.
+            ForbiddenError: If it does not show one of them.
+            RunError: If no usable answer can be had.
+        """
+        query = [("filter[talk_id][]", str(talk_id)) for talk_id in talk_ids]
         return self._pages(TALKS, query, "talks")
 
-    def talk(self, talk_id: int) -> Mapping[str, Any] | None:
+    def talks_of(self, kind: str, numbers: Iterable[int]) -> Iterator[Page]:
+        """Go through the talks of some contacts, leads or customers, in the same way.
+
+        Args:
+            kind: Which of the three.
+            numbers: Whose.
+
+        Raises:
+            BadRequestError: If the CRM does not take the filter.
+            ForbiddenError: If it does not show one of them.
+            RunError: If no usable answer can be had.
+        """
+        is_contact = kind == "contact"
+        name = "filter[contact_id][]" if is_contact else "filter[entity_id][]"
+        query = [(name, str(number)) for number in numbers]
+        if not is_contact:
+            query.append(("filter[entity_type]", kind))
+        return self._pages(TALKS, query, "talks")
+
+    def talk(self, talk_id: int) -> Answer:
         """Ask for one talk, open or closed.
 
         Raises:
             NotFoundError: If there is none of that number.
+            ForbiddenError: If the CRM does not show it.
             RunError: If no usable answer can be had.
         """
-        return self._get(f"{TALKS}/{talk_id}", "")
+        return self._get(_TALK.format(talk_id), "", _TALK)
 
-    def _pages(self, path: str, query: Query, name: str) -> Iterator[list[object]]:
+    def _pages(self, path: str, query: Query, name: str) -> Iterator[Page]:
         """Go through all pages of a list, by the link each has to the next."""
         answer, asked = self._first_page(path, query)
-        while answer is not None:
-            yield rows_of(answer, name)
-            following = next_query(answer)
-            if following is None:
-                return
-            if following == asked:
-                msg = (
-                    f"GET {path}: a page names itself as the next one, so not all can "
-                    "be read: tell Kommo's support"
-                )
-                raise RunError(msg)
-            asked = following
-            answer = self._get(path, following)
+        walk = Walk(asked)
+        following: str | None = asked
+        while following is not None:
+            rows = [] if answer is None else rows_of(answer, name)
+            link = None if answer is None else next_query(answer)
+            following = walk.after(rows, link)
+            yield Page(rows, walk.ending)
+            if following is not None:
+                answer = self._next_page(path, following, is_guess=walk.is_guess)
 
-    def _first_page(
-        self, path: str, query: Query
-    ) -> tuple[Mapping[str, Any] | None, str]:
-        size = self._page_size
-        asked = urlencode([*query, ("limit", size)])
+    def _first_page(self, path: str, query: Query) -> tuple[Answer, str]:
         try:
-            return self._get(path, asked), asked
+            return self._sized(path, query, self._page_size)
         except BadRequestError:
-            if size == _SMALLER_PAGE:
+            if self._page_size == SMALLER_PAGE:
                 raise
-        # Kept, so that it is refused once.
-        self._page_size = _SMALLER_PAGE
-        return self._first_page(path, query)
+            first = self._sized(path, query, SMALLER_PAGE)
+        # Kept, so that the larger one is refused once.
+        self._page_size = SMALLER_PAGE
+        return first
 
-    def _get(self, path: str, query: str) -> Mapping[str, Any] | None:
-        def read(response: requests.Response) -> Mapping[str, Any] | None:
-            return read_answer(response, path, is_crm=self._is_crm)
+    def _sized(self, path: str, query: Query, size: int) -> tuple[Answer, str]:
+        asked = urlencode([*query, ("limit", size)])
+        return self._get(path, asked, path), asked
 
+    def _next_page(self, path: str, query: str, *, is_guess: bool) -> Answer:
         try:
-            answer = self._connection.get(path, query, read)
+            return self._get(path, query, path)
+        except (BadRequestError, NotFoundError):
+            if not is_guess:
+                raise
+            return None
+
+    def _get(self, path: str, query: str, endpoint: str) -> Answer:
+        # Any other answer than a refusal begins to count anew.
+        refusals = self._forbidden.pop(endpoint, 0) + 1
+        try:
+            answer = self._ask(
+                path,
+                query,
+                lambda response: read_answer(response, path, is_crm=self._is_crm),
+            )
+        except ForbiddenError:
+            self._forbidden[endpoint] = refusals
+            if refusals < _FORBIDDEN_AT_MOST:
+                raise
+            msg = f"GET {path}: Kommo answered 403, {refusals} times in a row; "
+            raise RunError(msg + NOT_ALLOWED) from None
+        self._is_crm = True
+        return answer
+
+    def _ask(
+        self, path: str, query: str, read: Callable[[requests.Response], Answer]
+    ) -> Answer:
+        try:
+            return self._connection.get(path, query, read)
         except GivenUpError as error:
             msg = f"GET {path}: {error}"
             raise RunError(msg) from None
-        self._is_crm = True
-        return answer

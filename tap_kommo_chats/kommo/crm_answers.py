@@ -11,7 +11,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tap_kommo_chats.errors import BadRequestError, NotFoundError, RunError
+from tap_kommo_chats.errors import (
+    BadRequestError,
+    ForbiddenError,
+    NotFoundError,
+    RunError,
+)
 from tap_kommo_chats.kommo.answers import (
     BLOCKED,
     check_may_pass,
@@ -37,6 +42,10 @@ _ADVICE: dict[int, str] = {
         "take crm_url out and list conversations in another way"
     ),
 }
+NOT_ALLOWED = (
+    "the user of crm_access_token may not see this: make the token as an administrator "
+    "of the account"
+)
 _UNEXPECTED = (
     "this is unexpected: check that crm_url is your account's address, such as "
     "https://example.kommo.com"
@@ -62,6 +71,8 @@ def read_answer(
             been cut.
         NotFoundError: For 404.
         BadRequestError: For 400.
+        ForbiddenError: For a 403 that says neither that the token lacks a scope nor
+            that the address is blocked: of what was asked for alone (seen).
         RunError: For what stays as it is until an operator changes something.
     """
     if response.status_code == HTTPStatus.NO_CONTENT:
@@ -71,11 +82,14 @@ def read_answer(
     answer = f"Kommo answered {response.status_code}"
     check_may_pass(response, answer)
     problem = error_body(response)
-    msg = f"GET {path}: {answer}; {_advice(response, problem)}"
+    advice = _advice(response, problem)
+    msg = f"GET {path}: {answer}; {advice}"
     if response.status_code == HTTPStatus.BAD_REQUEST:
         raise BadRequestError(msg)
     if response.status_code == HTTPStatus.NOT_FOUND and (problem is not None or is_crm):
         raise NotFoundError(msg)
+    if advice == NOT_ALLOWED:
+        raise ForbiddenError(msg)
     raise RunError(msg)
 
 
@@ -122,10 +136,7 @@ def _advice(response: requests.Response, problem: Mapping[str, Any] | None) -> s
                 "crm_access_token lacks a scope: let the integration access the "
                 "account's data, then make a new token"
             )
-        return (
-            "the user of crm_access_token may not see this: make the token as an "
-            "administrator of the account"
-        )
+        return NOT_ALLOWED
     if is_redirect(response):
         return "redirects are not followed: check crm_url"
     return _ADVICE.get(response.status_code, _UNEXPECTED)

@@ -1,4 +1,8 @@
-"""A conversation as a source and as the run knows it, and the record it becomes."""
+"""A conversation as a source and as the run knows it, and the record it becomes.
+
+The record has what one run knows whole. Of the CRM's talks a run sees some, so they are
+left to a stream of their own, `talks`: their `chat_id` is the `conversation_id` here.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.times import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tap_kommo_chats.records.messages import Record
-    from tap_kommo_chats.records.talks import Talk
 
 CONFIG = "config"
 FILE = "file"
@@ -27,10 +27,6 @@ STATE = "state"
 
 def _text(name: str, description: str) -> th.Property[str]:
     return th.Property(name, th.StringType, description=description)
-
-
-def _number(name: str, description: str) -> th.Property[int]:
-    return th.Property(name, th.IntegerType, description=description)
 
 
 def _time(name: str, description: str, *, required: bool = False) -> th.Property[str]:
@@ -70,22 +66,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     _text("error", "Why it failed or was given up, and what to do."),
     _time(
         "last_activity_at",
-        "When something last happened in it, as far as a source knows.",
+        "When something last happened in it, as far as a source knows; where none "
+        "does, when its newest message was sent.",
     ),
     _time(
         "newest_message_at",
         "When the newest message was sent that was read of it.",
     ),
     _time("last_read_at", "When this run read it. Null when it did not."),
-    th.Property(
-        "talk_ids",
-        th.ArrayType(th.IntegerType),
-        description="Its talks, as far as the run saw them in the CRM.",
-    ),
-    _number("contact_id", "The contact of the talk that was updated last."),
-    _text("entity_type", "What that talk belongs to, such as lead or customer."),
-    _number("entity_id", "Its number."),
-    _text("origin", "The channel of that talk."),
 ).to_dict()
 """JSON schema of the `conversations` stream."""
 
@@ -154,18 +142,15 @@ _OUTCOMES: dict[Outcome | None, str] = {
 }
 
 
-def to_record(
-    entry: Entry, talks: Sequence[Talk], scope_id: str, started_ms: int
-) -> Record:
+def to_record(entry: Entry, scope_id: str, started_ms: int) -> Record:
     """Make a conversation's record.
 
     Args:
         entry: What the run knows of it.
-        talks: Those of its talks that the run saw, the one updated last at the end.
         scope_id: The scope the run reads.
         started_ms: When the run began, in milliseconds since 1970.
     """
-    latest = talks[-1].value if talks else {}
+    activity_ms = entry.last_activity_ms
     return {
         "conversation_id": entry.conversation_id,
         "scope_id": scope_id,
@@ -173,19 +158,12 @@ def to_record(
         "sources": list(entry.sources),
         "outcome": _OUTCOMES.get(entry.outcome),
         "error": entry.error,
-        "last_activity_at": _moment(entry.last_activity_ms),
+        "last_activity_at": _moment(
+            entry.newest_ms if activity_ms is None else activity_ms
+        ),
         "newest_message_at": _moment(entry.newest_ms),
         "last_read_at": _moment(entry.read_ms),
-        "talk_ids": sorted(talk.talk_id for talk in talks) or None,
-        "contact_id": read_id(latest.get("contact_id")),
-        "entity_type": _string(latest.get("entity_type")),
-        "entity_id": read_id(latest.get("entity_id")),
-        "origin": _string(latest.get("origin")),
     }
-
-
-def _string(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _moment(milliseconds: int | None) -> str | None:

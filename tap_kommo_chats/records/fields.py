@@ -9,10 +9,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from tap_kommo_chats.integers import INT64
+from tap_kommo_chats.integers import INT64, integer_in
 
 Known: TypeAlias = "dict[str, tuple[type, ...] | Known]"
 """The fields that a schema knows: of which Python types, or with which fields."""
+
+FieldPath: TypeAlias = tuple[str, ...]
+"""The names that lead to a field, from the outside in."""
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -36,6 +39,29 @@ def known_fields(schema: dict[str, Any]) -> Known:
         kind = next(kind for kind in field["type"] if kind != "null")
         known[name] = known_fields(field) if kind == "object" else _PYTHON_TYPES[kind]
     return known
+
+
+def read_numbers(value: dict[str, Any], known: Known) -> dict[str, Any]:
+    """Read integers that came as text: the CRM writes ids and times either way (seen).
+
+    Args:
+        value: The object.
+        known: The fields the schema has.
+
+    Returns:
+        The object, where a text that is an integer's stands as the integer in each
+        field that is one; all else as it came.
+    """
+    return {name: _number(item, known.get(name)) for name, item in value.items()}
+
+
+def _number(item: object, kind: tuple[type, ...] | Known | None) -> object:
+    if isinstance(kind, dict):
+        return read_numbers(item, kind) if isinstance(item, dict) else item
+    if kind == (int,) and isinstance(item, str):
+        number = integer_in(item)
+        return item if number is None else number
+    return item
 
 
 def sort_out(
@@ -74,6 +100,25 @@ def _fits(item: object, kind: tuple[type, ...]) -> bool:
         # Warehouses hold 64 bits; a larger number would stop the load.
         return int in kind and item in INT64
     return type(item) in kind
+
+
+def join_path(path: FieldPath) -> str:
+    """Write a path as `extra` does: with dots, and a backslash before a name's own."""
+    return ".".join(map(_escaped, path))
+
+
+def split_path(text: str) -> FieldPath:
+    """Read a path that is written as in `extra`."""
+    if "\\" not in text:
+        return tuple(text.split("."))
+    names = [""]
+    letters = iter(text)
+    for letter in letters:
+        if letter == ".":
+            names.append("")
+        else:
+            names[-1] += next(letters, letter) if letter == "\\" else letter
+    return tuple(names)
 
 
 def _escaped(name: str) -> str:

@@ -14,6 +14,7 @@ from singer_sdk import typing as th
 
 from tap_kommo_chats.integers import INT64
 from tap_kommo_chats.records.fields import Known, known_fields, sort_out
+from tap_kommo_chats.records.shape import EXTRA, extra_column
 from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS, format_instant
 
 Record: TypeAlias = dict[str, Any]
@@ -135,19 +136,16 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         ),
         description="The message itself.",
     ),
-    th.Property(
-        "extra",
-        # No list of properties: flattening would take an empty one for all there is.
-        th.CustomType({"type": ["object", "null"]}),
-        description="What has no column of its own, under its dotted path: fields "
-        "this schema does not know, and values whose type is not the documented "
-        "one. Null when there is none.",
+    extra_column(
+        "What has no column of its own, under its dotted path: fields this schema does "
+        "not know, and values whose type is not the documented one. Null when there is "
+        "none.",
     ),
 ).to_dict()
 """JSON schema of the `chat_history` stream."""
 
 _OURS = frozenset(
-    ("scope_id", "conversation_id", "message_id", "sent_at", "direction", "extra"),
+    ("scope_id", "conversation_id", "message_id", "sent_at", "direction", EXTRA),
 )
 
 _Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=INT64.start, le=INT64.stop - 1)]

@@ -13,7 +13,8 @@ from singer_sdk import typing as th
 
 from tap_kommo_chats.identifiers import normal_id, segment_flaw
 from tap_kommo_chats.integers import read_id
-from tap_kommo_chats.records.fields import known_fields, sort_out
+from tap_kommo_chats.records.fields import known_fields, read_numbers, sort_out
+from tap_kommo_chats.records.shape import EXTRA, extra_column
 from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS
 
 
@@ -43,7 +44,10 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         required=True,
         description="Kommo's number of the talk.",
     ),
-    _text("chat_id", "The conversation: conversation_id of chat_history."),
+    _text(
+        "chat_id",
+        "The conversation: conversation_id of chat_history and of conversations.",
+    ),
     _text("origin", "The channel: amo.ext.<number> for an integration's own."),
     _number("contact_id", "The contact who writes."),
     _text("entity_type", "What the talk belongs to, such as lead or customer."),
@@ -57,16 +61,13 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     _number("updated_at", "When it was last changed, in Unix seconds."),
     _number("missed_at", "When it was missed, in Unix seconds."),
     _number("account_id", "Kommo's number of the account."),
-    th.Property(
-        "extra",
-        th.ObjectType(additional_properties=True),
-        description="What the CRM gave and no field above takes. Null when there is "
-        "none.",
+    extra_column(
+        "What the CRM gave and no field above takes. Null when there is none."
     ),
 ).to_dict()
 """JSON schema of the `talks` stream."""
 
-_OURS = frozenset(("scope_id", "extra"))
+_OURS = frozenset(("scope_id", EXTRA))
 _KNOWN = known_fields(
     {
         "properties": {
@@ -99,6 +100,31 @@ class Talk:
     value: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom talks are with, or what they belong to.
+
+    Attributes:
+        kind: `contact`, `lead` or `customer`.
+        number: Kommo's number of it.
+    """
+
+    kind: str
+    number: int
+
+    def __str__(self) -> str:
+        """Name it, for an operator."""
+        return f"{self.kind} {self.number}"
+
+    def has(self, talk: Talk) -> bool:
+        """Tell whether a talk is theirs, or does not say whose it is."""
+        if self.kind == "contact":
+            return read_id(talk.value.get("contact_id")) in {None, self.number}
+        number = read_id(talk.value.get("entity_id"))
+        kind = talk.value.get("entity_type") or self.kind
+        return number is None or (kind, number) == (self.kind, self.number)
+
+
 def read_talk(value: object) -> Talk | None:
     """Read a talk leniently; None when what stands in its place has no id."""
     if not isinstance(value, dict):
@@ -122,10 +148,10 @@ def read_talk(value: object) -> Talk | None:
 def to_record(talk: Talk, scope_id: str) -> dict[str, Any]:
     """Make a talk's record.
 
-    Values travel as they came, but for the id, which is a number also where the CRM
-    writes it as text.
+    Values travel as they came, but for numbers, which are numbers also where the CRM
+    writes them as text.
     """
     extra: dict[str, Any] = {}
-    fields = sort_out(talk.value, _KNOWN, extra)
+    fields = sort_out(read_numbers(talk.value, _KNOWN), _KNOWN, extra)
     fields["talk_id"] = talk.talk_id
     return {"scope_id": scope_id, **fields, "extra": extra or None}

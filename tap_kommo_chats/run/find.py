@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.kommo.crm import CrmApi
 from tap_kommo_chats.records.conversations import CONFIG, STATE, Conversation
-from tap_kommo_chats.run.search import plan_search
+from tap_kommo_chats.run.search import Search, plan_search
+from tap_kommo_chats.sources.account import check_account
 from tap_kommo_chats.sources.crm import CrmSource
 from tap_kommo_chats.sources.file import FileSource
 from tap_kommo_chats.sources.sql import SQLSource
 from tap_kommo_chats.state.layout import MESSAGES
+from tap_kommo_chats.state.seen_talks import SeenTalks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 
     from tap_kommo_chats.kommo.host import Host
     from tap_kommo_chats.records.conversations import Entry
-    from tap_kommo_chats.settings.values import Settings
+    from tap_kommo_chats.settings.values import CrmSettings, Settings
     from tap_kommo_chats.sources import Source
     from tap_kommo_chats.sources.listing import Report
+    from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.ledger import Ledger
     from tap_kommo_chats.state.search_mark import SearchMark
 
@@ -34,6 +37,9 @@ class Finder:
 
     Attributes:
         bad_entries: How many entries of the lists are not as they should be.
+        problems: Why the search of the CRM is not complete, a clause each. What it
+            found is read, and the next run searches again from where it began.
+        seen_talks: The talks that the CRM showed.
         has_begun: Whether the sources are being gone through, or were.
         has_ended: Whether they were, so that no more conversations can turn up.
         since_ms: For each stream that lags less than another one in what the CRM was
@@ -59,6 +65,8 @@ class Finder:
             interruptible: What a signal may break into.
         """
         self.bad_entries = 0
+        self.problems: list[str] = []
+        self.seen_talks = SeenTalks()
         self.has_begun = False
         self.has_ended = False
         self.since_ms: Mapping[str, int] = {}
@@ -69,22 +77,35 @@ class Finder:
         self._interruptible = interruptible
 
     def find(
-        self, owed_ids: Iterable[str], started_ms: int, *, from_beginning: bool
+        self, bookmarks: Bookmarks, started_ms: int, *, from_beginning: bool
     ) -> Iterator[Entry]:
         """Go through all sources; see the function of that name.
 
         Args:
-            owed_ids: Conversations that earlier runs could not read.
+            bookmarks: Say what earlier runs read, and could not read.
             started_ms: When the run began, in milliseconds since 1970.
             from_beginning: Whether the CRM is searched as if it never was.
         """
         self.has_begun = True
-        settings = self._settings
+        settings, crm = self._settings, self._settings.crm
+        searched = None
+        if crm is not None and self._crm_host is not None:
+            api = CrmApi(self._crm_host, crm.access_token)
+            search = self._plan(crm, started_ms, from_beginning=from_beginning)
+            self.since_ms = search.since_ms
+            source = CrmSource(
+                api,
+                self.seen_talks,
+                crm.origins,
+                search.window,
+                self._is_read(bookmarks, from_beginning=from_beginning),
+            )
+            searched = self._searched(api, source, search, bookmarks)
         yield from find(
             self._is_wanted,
             self._ledger,
-            lists(settings, owed_ids, self._report),
-            self._crm_source(started_ms, from_beginning=from_beginning),
+            lists(settings, bookmarks.owed_ids, self._report),
+            searched,
             interruptible=self._interruptible,
         )
         self.has_ended = True
@@ -92,8 +113,9 @@ class Finder:
     def move_mark(self, stream: str, started_ms: int) -> None:
         """Note that a stream has written all that the search of the CRM found."""
         crm, mark = self._settings.crm, self._marks.get(stream)
-        if crm is not None and mark is not None and self.has_ended:
-            mark.move(crm.origins, started_ms)
+        if crm is None or mark is None or self.problems or not self.has_ended:
+            return
+        mark.move(crm.origins, started_ms)
 
     def _is_wanted(self, conversation_id: str) -> bool:
         settings = self._settings
@@ -106,29 +128,45 @@ class Finder:
         self.bad_entries += 1
         logger.error("%s", line)
 
-    def _crm_source(self, started_ms: int, *, from_beginning: bool) -> CrmSource | None:
-        crm = self._settings.crm
-        if crm is None or self._crm_host is None:
-            return None
+    def _plan(
+        self, crm: CrmSettings, started_ms: int, *, from_beginning: bool
+    ) -> Search:
         until_ms = {
             stream: mark.until_ms(crm.origins) for stream, mark in self._marks.items()
         }
         if from_beginning:
             until_ms[MESSAGES] = None
-        search = plan_search(
+        return plan_search(
             until_ms,
             margin_ms=self._settings.hint_margin_ms,
             start_ms=self._settings.start_ms,
             started_ms=started_ms,
         )
-        self.since_ms = search.since_ms
-        return CrmSource(
-            CrmApi(self._crm_host, crm.access_token),
-            self._ledger,
-            crm.origins,
-            search.window,
-            notes_sightings=bool(search.since_ms),
-        )
+
+    def _is_read(
+        self, bookmarks: Bookmarks, *, from_beginning: bool
+    ) -> Callable[[str], bool]:
+        """Say which conversations need no reading because they turn up."""
+        if MESSAGES not in self._marks:
+            return lambda _: True
+        return lambda id_: not from_beginning and bookmarks.is_covered(id_)
+
+    def _searched(
+        self, api: CrmApi, source: CrmSource, search: Search, bookmarks: Bookmarks
+    ) -> Iterator[Conversation]:
+        """Go through the CRM, and judge what was found in it."""
+        check_account(api, self._settings.scope_id)
+        yield from source
+        self.problems += source.problems
+        others = source.other_origins()
+        if source.has_matched or not others or not search.window.is_first:
+            return
+        # Those of the state that no list names may be what an earlier search found.
+        if not bookmarks.has_others_than(self._ledger.conversation_ids()):
+            self.problems.append(
+                "crm_origins match no talk of the account, so no conversation was "
+                f"found: set them to those of your channel. There are {others}"
+            )
 
 
 def lists(settings: Settings, owed_ids: Iterable[str], report: Report) -> list[Source]:
@@ -156,7 +194,7 @@ def find(
     is_wanted: Callable[[str], bool],
     ledger: Ledger,
     sources: Iterable[Source],
-    crm: Source | None,
+    crm: Iterable[Conversation] | None,
     *,
     interruptible: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Entry]:

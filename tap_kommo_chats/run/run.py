@@ -6,6 +6,7 @@ The tap makes it and gives it to the streams, which make records of what it yiel
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,7 +18,7 @@ from tap_kommo_chats.errors import (
 from tap_kommo_chats.kommo.chats import ChatsApi
 from tap_kommo_chats.kommo.host import Host
 from tap_kommo_chats.kommo.limiter import RequestLimiter
-from tap_kommo_chats.records.conversations import CRM, Outcome
+from tap_kommo_chats.records.conversations import CRM
 from tap_kommo_chats.run.agenda import Agenda
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.find import Finder
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tap_kommo_chats.run.plan import ReadJob
     from tap_kommo_chats.run.stop import Output, Stop
     from tap_kommo_chats.settings.values import Settings
+    from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.tap_state import TapState
 
 _PACKAGE = "tap-kommo-chats"
@@ -157,8 +159,8 @@ class Run:
             progress.end(str(tally).capitalize(), tally.numbers())
             self._progress = None
 
-    def conversations(self) -> Iterator[tuple[Entry, list[Talk]]]:
-        """Tell what the run knows of each conversation, and which talks of it it saw.
+    def conversations(self) -> Iterator[Entry]:
+        """Tell what the run knows of each conversation.
 
         Raises:
             RunError: If a source of conversations cannot be used.
@@ -168,7 +170,7 @@ class Run:
         for entry in self._ledger.entries():
             self._stop_if_asked()
             if self._tells_something(entry):
-                yield entry, list(self._ledger.talks_of(entry.conversation_id))
+                yield _with_what_was_read(entry, self._bookmarks)
         self._finder.move_mark(CONVERSATIONS_STREAM, self.started_ms)
 
     def talks(self) -> Iterator[Talk]:
@@ -179,7 +181,7 @@ class Run:
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
         self._find_all()
-        for talk in self._ledger.talks(self._finder.since_ms.get(TALKS)):
+        for talk in self._finder.seen_talks.all(self._finder.since_ms.get(TALKS)):
             self._stop_if_asked()
             if self.settings.shard.holds(talk.chat_id or ""):
                 yield talk
@@ -193,6 +195,7 @@ class Run:
         """
         problems = self._books.tally.problems()
         problems += bad_entries(self._finder.bad_entries)
+        problems += self._finder.problems
         if problems:
             msg = f"Not everything was delivered: {'; '.join(problems)}"
             raise IncompleteRunError(msg)
@@ -231,7 +234,7 @@ class Run:
 
     def _find(self, *, from_beginning: bool) -> Iterator[Entry]:
         return self._finder.find(
-            self._bookmarks.owed_ids, self.started_ms, from_beginning=from_beginning
+            self._bookmarks, self.started_ms, from_beginning=from_beginning
         )
 
     def _find_all(self) -> None:
@@ -263,17 +266,15 @@ class Run:
 
     def _complete(self) -> None:
         self._books.close()
+        if self._finder.problems:
+            # Something may have happened that nobody was told of.
+            return
         listed = None if self.settings.crm else self._ledger.conversation_ids()
         self._bookmarks.complete(self.started_ms, listed)
         self._finder.move_mark(MESSAGES, self.started_ms)
 
     def _tells_something(self, entry: Entry) -> bool:
         """Tell whether a row of `conversations` would say what none did before."""
-        if self.settings.crm is None:
-            return True
-        if CRM not in entry.sources:
-            # A row without its talks would overwrite one that has them.
-            return entry.outcome is not Outcome.UNCHANGED
         since_ms = self._finder.since_ms.get(CONVERSATIONS_STREAM)
         return (
             since_ms is None
@@ -301,3 +302,11 @@ class Run:
             if self._crm_host is None
             else self._crm_host.requests_made,
         )
+
+
+def _with_what_was_read(entry: Entry, bookmarks: Bookmarks) -> Entry:
+    """Add what earlier runs read of a conversation, where this one reads none."""
+    if entry.outcome is not None:
+        return entry
+    newest_ms = bookmarks.read_until_ms(entry.conversation_id) or None
+    return replace(entry, newest_ms=newest_ms)

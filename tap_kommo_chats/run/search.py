@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tap_kommo_chats.sources.crm import Window
+from tap_kommo_chats.sources.events import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

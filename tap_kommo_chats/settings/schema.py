@@ -143,5 +143,27 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         "together. 0 turns the limit off. Kommo blocks addresses that ask for more "
         "than 7.",
     ),
+    th.Property(
+        "drop_fields",
+        th.ArrayType(th.StringType),
+        title="Fields to drop",
+        description="Fields that are left out wherever they come, as dotted paths such "
+        "as sender.phone, or talks:origin for those of one stream.",
+    ),
+    th.Property(
+        "hash_fields",
+        th.ArrayType(th.StringType),
+        title="Fields to hash",
+        description="Fields of which a keyed hash leaves, the same for the same value "
+        "in all runs and streams. Written like drop_fields.",
+    ),
+    th.Property(
+        "hash_secret",
+        th.StringType,
+        secret=True,
+        title="Hash secret",
+        description="The key of the hashes: a long random text of your own. Another "
+        "one makes other hashes.",
+    ),
 ).to_dict()
 """JSON schema of the settings."""

@@ -40,6 +40,21 @@ class CrmSettings:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class MaskSettings:
+    """What of the records does not leave as it is. Its `repr` shows no value.
+
+    Attributes:
+        dropped: Dotted paths of fields that are left out.
+        hashed: Dotted paths of fields of which a keyed hash leaves.
+        secret: The key of the hashes.
+    """
+
+    dropped: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """Settings that are fit to run with. Its `repr` shows no value.
 

@@ -78,6 +78,10 @@ class Bookmarks:
             return read_since
         return min(read_since, self.search_mark.until_ms(origins) or 0)
 
+    def has_others_than(self, conversation_ids: Iterable[str]) -> bool:
+        """Tell whether a conversation was read that is none of some."""
+        return not self._read_until.keys() <= set(conversation_ids)
+
     @property
     def is_empty(self) -> bool:
         """Whether no conversation was read so far."""

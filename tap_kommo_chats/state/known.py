@@ -7,17 +7,16 @@ or a clock is off, is found by a few visits at growing distances from the last a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.times import HOUR_MS, SECOND_MS
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_QUIET = (2, 3)
-_ACTIVE = 6
-"""How many values a written one has."""
+_NUMBER = r"(-?\d{1,17})"
+_QUIET = re.compile(rf"{_NUMBER} {_NUMBER}( c)?")
+_ACTIVE = re.compile(
+    rf"{_NUMBER} {_NUMBER}s {_NUMBER}s(?: {_NUMBER}s)?( c)?(?: =(\S+))?"
+)
 
 
 def margin_ms(lookback_ms: int) -> int:
@@ -101,38 +100,49 @@ class Known:
         return self.active_ms <= until_ms and (self.acted_ms or 0) < until_ms
 
 
-def write_known(known: Known, lookback_ms: int) -> list[Any]:
-    """Write it for the state, a quiet one in at most 24 bytes."""
+def write_known(known: Known, lookback_ms: int) -> str:
+    """Write it for the state, a quiet one in at most 24 bytes.
+
+    Text and no list, because the SDK copies the state each time it writes it, and a
+    list takes several times as long.
+
+    Returns:
+        For a quiet one `newest_ms`, and the whole hours from then to `read_ms`. For any
+        other `newest_ms`, and the seconds from then to `read_ms`, `active_ms` and, if
+        there is one, `acted_ms`, with an `s` each, and the digest after a `=`. A `c`
+        stands there if it is in the CRM.
+    """
     newest = known.newest_ms
+    crm = " c" if known.is_in_crm else ""
     if known.is_quiet(lookback_ms):
-        hours = (known.read_ms - newest) // HOUR_MS
-        return [newest, hours, 1] if known.is_in_crm else [newest, hours]
+        return f"{newest} {(known.read_ms - newest) // HOUR_MS}{crm}"
+    times = [known.read_ms, known.active_ms]
+    if known.acted_ms is not None:
+        times.append(known.acted_ms)
     begin = newest // SECOND_MS
-    return [
-        newest,
-        known.read_ms // SECOND_MS - begin,
-        int(known.is_in_crm),
-        known.active_ms // SECOND_MS - begin,
-        None if known.acted_ms is None else known.acted_ms // SECOND_MS - begin,
-        known.digest,
-    ]
+    seconds = "".join(f" {time // SECOND_MS - begin}s" for time in times)
+    digest = "" if known.digest is None else f" ={known.digest}"
+    return f"{newest}{seconds}{crm}{digest}"
 
 
-def read_known(written: Sequence[Any]) -> Known:
-    """Read what `write_known` wrote, and `flaw_of` found no flaw in."""
-    newest = written[0]
-    if len(written) in _QUIET:
-        read_ms = newest + written[1] * HOUR_MS
+def read_known(written: str) -> Known | None:
+    """Read what `write_known` wrote; None when it did not write this."""
+    if quiet := _QUIET.fullmatch(written):
+        newest = int(quiet[1])
+        read_ms = newest + int(quiet[2]) * HOUR_MS
         # So long ago that nothing is counted from it any more.
-        active_ms = min(newest, read_ms)
-        return Known(newest, read_ms, active_ms, is_in_crm=len(written) == max(_QUIET))
+        return Known(newest, read_ms, newest, is_in_crm=bool(quiet[3]))
+    active = _ACTIVE.fullmatch(written)
+    if active is None:
+        return None
+    newest = int(active[1])
     begin = newest // SECOND_MS * SECOND_MS
-    acted = written[4]
+    acted = active[4]
     return Known(
         newest,
-        begin + written[1] * SECOND_MS,
-        begin + written[3] * SECOND_MS,
-        None if acted is None else begin + acted * SECOND_MS,
-        bool(written[2]),
-        written[5],
+        begin + int(active[2]) * SECOND_MS,
+        begin + int(active[3]) * SECOND_MS,
+        None if acted is None else begin + int(acted) * SECOND_MS,
+        bool(active[5]),
+        active[6],
     )

@@ -1,31 +1,22 @@
-"""What a run knows of each conversation and each talk.
-
-It stands in a temporary SQLite database of the process, which takes to the disk what
-does not fit its small cache: memory stays flat however many there are. Nothing of it
-outlives the run, and no message is in it.
-"""
+"""What a run knows of each conversation, however many there are."""
 
 from __future__ import annotations
 
-import sqlite3
-import weakref
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tap_kommo_chats.records.conversations import Entry, Outcome
-from tap_kommo_chats.records.talks import Talk, read_talk
+from tap_kommo_chats.state.scratch import open_scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from tap_kommo_chats.records.conversations import Conversation
 
 _ROWS_AT_ONCE = 1000
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder()
 
 _TABLES = """
 CREATE TABLE conversations (
@@ -42,17 +33,6 @@ CREATE TABLE outcomes (
     read_ms INTEGER,
     error TEXT
 );
-CREATE TABLE talks (
-    talk_id INTEGER PRIMARY KEY,
-    chat_id TEXT,
-    updated_ms INTEGER,
-    talk BLOB
-);
-CREATE INDEX talks_of_chat ON talks (chat_id);
-CREATE TABLE sightings (
-    talk_id INTEGER PRIMARY KEY,
-    seen_ms INTEGER NOT NULL
-);
 """
 
 # All in one statement: Python hands the turn to another thread with each, and while
@@ -67,24 +47,12 @@ SELECT
     json_extract(value, '$[4]')
 FROM json_each(?)
 """
-_NOTE_SIGHTINGS = """
-INSERT INTO sightings
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')
-FROM json_each(?)
-WHERE true
-ON CONFLICT (talk_id) DO UPDATE SET seen_ms = max(seen_ms, excluded.seen_ms)
-"""
+
 _ENTRIES = """
 SELECT
     number, conversation_id, sources, last_activity_ms, has_messages,
     outcome, newest_ms, read_ms, error
 FROM conversations LEFT JOIN outcomes USING (conversation_id)
-"""
-_TALKS_SINCE = """
-SELECT talk FROM talks LEFT JOIN sightings USING (talk_id)
-WHERE talk IS NOT NULL
-AND (?1 IS NULL OR coalesce(seen_ms, 0) >= ?1 OR coalesce(updated_ms, 0) >= ?1)
-ORDER BY talk_id
 """
 
 
@@ -94,19 +62,8 @@ class Ledger:
     def __init__(self) -> None:
         """Start with nothing known."""
         self.size = 0
-        # An empty name is a temporary database, deleted when it is closed.
-        self._database = sqlite3.connect(
-            "", isolation_level=None, check_same_thread=False
-        )
-        # Python complains of one that nobody closes. Its garbage may be collected in
-        # any thread.
-        weakref.finalize(self, self._database.close)
+        self._database = open_scratch(self, _TABLES)
         self._noted: dict[str, tuple[Outcome, int | None, int | None, str | None]] = {}
-        self._database.executescript(
-            f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_TABLES}"
-        )
-
-    # Conversations
 
     def learn(self, conversation: Conversation) -> Entry:
         """Add what a source knows to what is known.
@@ -223,71 +180,3 @@ class Ledger:
             for row in rows:
                 number = row[0]
                 yield self._entry(row)
-
-    # Talks
-
-    def keep_talk(self, talk: Talk) -> None:
-        """Keep a talk for the run, in place of what was known of it."""
-        self._database.execute(
-            "INSERT OR REPLACE INTO talks VALUES (?, ?, ?, ?)",
-            (
-                talk.talk_id,
-                talk.chat_id,
-                talk.updated_ms,
-                _ENCODER.encode(talk.value),
-            ),
-        )
-
-    def note_gone_talk(self, talk_id: int) -> None:
-        """Note that the CRM knows a talk no more."""
-        self._database.execute(
-            "INSERT OR IGNORE INTO talks (talk_id) VALUES (?)", (talk_id,)
-        )
-
-    def was_asked_for(self, talk_id: int) -> bool:
-        """Tell whether a talk is known in this run, be it gone or not."""
-        found = self._database.execute(
-            "SELECT 1 FROM talks WHERE talk_id = ?", (talk_id,)
-        )
-        return found.fetchone() is not None
-
-    def talk(self, talk_id: int) -> Talk | None:
-        """Return a talk that was kept; None when it is gone or not known."""
-        found = self._database.execute(
-            "SELECT talk FROM talks WHERE talk_id = ? AND talk IS NOT NULL", (talk_id,)
-        )
-        return next(_talks(found), None)
-
-    def note_sightings(self, sightings: Iterable[tuple[int, int]]) -> None:
-        """Note that something happened in talks.
-
-        Args:
-            sightings: The talk, and when it happened, in milliseconds since 1970.
-        """
-        written = _ENCODER.encode(list(sightings)).decode()
-        self._database.execute(_NOTE_SIGHTINGS, (written,))
-
-    def talks(self, since_ms: int | None = None) -> Iterator[Talk]:
-        """Go through all talks that are not gone, by their ids.
-
-        Args:
-            since_ms: Only those in which something happened from then on, in
-                milliseconds since 1970; None for all.
-        """
-        return _talks(self._database.execute(_TALKS_SINCE, (since_ms,)))
-
-    def talks_of(self, conversation_id: str) -> Iterator[Talk]:
-        """Go through the talks of a conversation, the one updated last at the end."""
-        return _talks(
-            self._database.execute(
-                "SELECT talk FROM talks WHERE chat_id = ? ORDER BY updated_ms, talk_id",
-                (conversation_id,),
-            )
-        )
-
-
-def _talks(rows: Iterable[tuple[bytes]]) -> Iterator[Talk]:
-    for (value,) in rows:
-        talk = read_talk(_DECODER.decode(value))
-        if talk is not None:
-            yield talk

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from singer_sdk import metrics
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_kommo_chats.kommo.chats import HISTORY_PATH
 from tap_kommo_chats.records.messages import SCHEMA, Record, to_record
+from tap_kommo_chats.records.shape import Shape
 from tap_kommo_chats.streams.plain import PlainStream
 
 if TYPE_CHECKING:
@@ -24,17 +25,23 @@ class ChatHistoryStream(PlainStream):
     path = HISTORY_PATH
     primary_keys = ("conversation_id", "message_id")
     replication_key = "sent_at"
-    schema: ClassVar[dict[str, Any]] = SCHEMA
+    # message.id is what message_id is made of, and would leave as that.
+    shape: ClassVar[Shape] = Shape(
+        name,
+        SCHEMA,
+        kept=frozenset(("scope_id", *primary_keys, replication_key, "message.id")),
+    )
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
         """Make a record of every message that the run reads."""
         run = self.open_run()
         scope_id = run.settings.scope_id
+        masked = self.record_mask.apply
         from_beginning = self.replication_method == REPLICATION_FULL_TABLE
         with metrics.http_request_counter(self.name, self.path) as requests:
             try:
                 for conversation_id, row in run.messages(from_beginning=from_beginning):
-                    yield to_record(row, scope_id, conversation_id)
+                    yield masked(to_record(row, scope_id, conversation_id))
             finally:
                 requests.increment(run.requests_made)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tap_kommo_chats.records.conversations import SCHEMA, to_record
+from tap_kommo_chats.records.shape import Shape
 from tap_kommo_chats.streams.plain import PlainStream
 
 if TYPE_CHECKING:
@@ -20,10 +21,14 @@ class ConversationsStream(PlainStream):
 
     name = "conversations"
     primary_keys = ("conversation_id",)
-    schema: ClassVar[dict[str, Any]] = SCHEMA
+    shape: ClassVar[Shape] = Shape(
+        name, SCHEMA, kept=frozenset(("scope_id", *primary_keys))
+    )
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
         """Make a record of each conversation that the run tells of."""
         run = self.open_run()
-        for entry, talks in run.conversations():
-            yield to_record(entry, talks, run.settings.scope_id, run.started_ms)
+        scope_id = run.settings.scope_id
+        masked = self.record_mask.apply
+        for entry in run.conversations():
+            yield masked(to_record(entry, scope_id, run.started_ms))

@@ -1,7 +1,8 @@
 """A stream whose records are ready to be written, and whose bookmarks are its own.
 
 The SDK does much with each record for streams that need it: it makes its values fit the
-schema, looks for fields to leave out, and keeps one time as the bookmark.
+schema, looks for fields to leave out, and keeps one time as the bookmark. What the
+catalog leaves out is masked when a record is made, as what the settings mask.
 """
 
 from __future__ import annotations
@@ -9,46 +10,79 @@ from __future__ import annotations
 import sys
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
-from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib import RecordMessage, Schema
+
+from tap_kommo_chats.records.masks import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
+    from singer_sdk.singerlib import Catalog
 
+    from tap_kommo_chats.records.shape import Shape
     from tap_kommo_chats.run.run import Run
+    from tap_kommo_chats.settings.values import MaskSettings
 
 
 class PlainStream(Stream):
-    """What the SDK does with records of other streams, left out."""
+    """What the SDK does with records of other streams, left out.
+
+    Attributes:
+        shape: What the records look like before anything is masked.
+    """
+
+    shape: ClassVar[Shape]
 
     # STATE goes out when the stream says so, and not by the number of records.
     STATE_MSG_FREQUENCY = sys.maxsize
     # Records are made to fit their schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def __init__(self, tap: Tap, open_run: Callable[[], Run]) -> None:
+    def __init__(
+        self, tap: Tap, open_run: Callable[[], Run], masks: MaskSettings
+    ) -> None:
         """Make the stream.
 
         Args:
             tap: The tap it belongs to.
             open_run: Gives the run of all streams, which needs settings that can be
                 used. Discovery does not.
+            masks: What the settings mask.
         """
-        super().__init__(tap=tap)
+        self._masks = masks
+        mask = Mask.of(self.shape, masks)
+        super().__init__(tap=tap, schema=mask.schema(self.shape.schema))
         self.open_run = open_run
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take over a catalog, which may have been made before something was masked."""
+        if entry := catalog.get_stream(self.name):
+            mask = Mask.of(self.shape, self._masks)
+            entry.schema = Schema.from_dict(mask.schema(entry.schema.to_dict()))
+        super().apply_catalog(catalog)
+
+    @cached_property
+    def record_mask(self) -> Mask:
+        """What is masked in each record: by the settings, and by the catalog."""
+        deselected = [
+            breadcrumb[1::2]
+            for breadcrumb, is_selected in self.mask.items()
+            if breadcrumb and not is_selected
+        ]
+        return Mask.of(self.shape, self._masks, deselected)
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Set no upper bound for a bookmark that the stream does not keep."""
 
     def _write_record_message(self, record: dict[str, Any]) -> None:
-        """Write a record, without looking for what to leave out when nothing is.
+        """Write a record, which has nothing that is to be left out, as it is.
 
         The SDK walks through every field of every record to see whether it was
         deselected, which takes longer than anything else done with the record.
@@ -67,11 +101,10 @@ class PlainStream(Stream):
 
     @cached_property
     def _is_plain(self) -> bool:
-        """Whether every field is selected and no stream map is set."""
+        """Whether no stream map is set."""
         maps = self.stream_maps
         return (
-            all(self.mask.values())
-            and [type(stream_map) for stream_map in maps] == [SameRecordTransform]
+            [type(stream_map) for stream_map in maps] == [SameRecordTransform]
             and maps[0].stream_alias == self.name
             and not maps[0].flattening_enabled
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from tap_kommo_chats.records.shape import Shape
 from tap_kommo_chats.records.talks import SCHEMA, to_record
 from tap_kommo_chats.streams.plain import PlainStream
 
@@ -21,10 +22,20 @@ class TalksStream(PlainStream):
     name = "talks"
     primary_keys = ("scope_id", "talk_id")
     replication_key = "updated_at"
-    schema: ClassVar[dict[str, Any]] = SCHEMA
+    shape: ClassVar[Shape] = Shape(
+        name,
+        SCHEMA,
+        kept=frozenset((*primary_keys, replication_key)),
+        # What is embedded (documented) travels in extra.
+        copies={
+            "contact_id": ("_embedded.contacts",),
+            "entity_id": ("_embedded.leads", "_embedded.customers"),
+        },
+    )
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
         """Make a record of each talk that the run saw."""
         run = self.open_run()
+        masked = self.record_mask.apply
         for talk in run.talks():
-            yield to_record(talk, run.settings.scope_id)
+            yield masked(to_record(talk, run.settings.scope_id))

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from sandbox import OWN_ORIGIN, Faults, Sandbox, generated_store, seeded_store
 from tests.support.airflow import DAG_ID, Airflow
+from tests.support.meltano_project import share_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,7 @@ RUN_SECONDS = 240
 WHOLE_SECONDS = 300
 
 pytestmark = [
+    pytest.mark.slow(reason="Airflow has an environment of its own, and takes minutes"),
     pytest.mark.skipif(
         sys.platform == "win32", reason="Airflow does not run on Windows"
     ),
@@ -117,15 +119,19 @@ def load(
     """Let Airflow run the DAG once, for two accounts of one channel."""
     started = time.monotonic()
     folder = tmp_path_factory.mktemp("airflow")
+    meltano = folder / "meltano"
+    meltano.mkdir()
+    share_plugins(meltano)
     database = postgres.create_database()
     with ExitStack() as stack:
         large = stack.enter_context(Sandbox(generated_store(48, 60)))
         small = stack.enter_context(Sandbox(seeded_store()))
         small.chats.scope_id = OTHER_SCOPE
+        small.crm.store.account["amojo_id"] = OTHER_SCOPE.split("_")[1]
         small_ids = small.store.conversation_ids()[:8]
         large.answer = FailsAtFirst(in_shard(FAILING, large)[0])
         settings = {
-            "MELTANO_SYS_DIR_ROOT": str(meltano_folder(folder)),
+            "MELTANO_SYS_DIR_ROOT": str(meltano),
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
             # Seconds. The DAG's pauses before retries grow from it.
             "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
@@ -151,7 +157,7 @@ def load(
         yield Load(
             airflow,
             run,
-            folder / "meltano",
+            meltano,
             large,
             small,
             small_ids,
@@ -367,17 +373,6 @@ def accounts(large: Sandbox, small: Sandbox, small_ids: list[str]) -> dict[str, 
             "crm_origins": [OWN_ORIGIN],
         },
     }
-
-
-def meltano_folder(folder: Path) -> Path:
-    """Make a folder for Meltano's state that has the project's plugins."""
-    state = folder / "meltano"
-    state.mkdir()
-    for kind in ("extractors", "loaders"):
-        installed = ROOT / ".meltano" / kind
-        installed.mkdir(parents=True, exist_ok=True)
-        (state / kind).symlink_to(installed)
-    return state
 
 
 def in_shard(number: int, sandbox: Sandbox) -> list[str]:

@@ -23,10 +23,11 @@ import yaml
 
 from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
 from tests.support.airflow import Airflow
+from tests.support.meltano_project import share_plugins
 from tests.support.tap import config_for, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = "\n".join(
@@ -64,10 +65,12 @@ class Way(NamedTuple):
     Attributes:
         pattern: Matches such a command, without the settings in front of it.
         tried: Does it.
+        marks: Those of the test.
     """
 
     pattern: str
     tried: Callable[[Place, str], None]
+    marks: Sequence[pytest.MarkDecorator] = ()
 
 
 def is_a_setting(_place: Place, line: str) -> None:
@@ -127,7 +130,13 @@ def loads_into_postgres(place: Place, line: str) -> None:
 def is_run_by_ci(_place: Place, line: str) -> None:
     """Look up a command that cannot be part of a test, because the tests are of it."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert line in script.splitlines()
+    whole = [
+        step
+        for command in script.splitlines()
+        if command.startswith("make ")
+        for step in steps(command)
+    ]
+    assert set(steps(line)) <= set(whole)
 
 
 def is_run_by_a_workflow(_place: Place, line: str) -> None:
@@ -138,18 +147,7 @@ def is_run_by_a_workflow(_place: Place, line: str) -> None:
 
 def is_known_to_make(_place: Place, line: str) -> None:
     """Let make say what it would do, where doing it takes minutes or changes files."""
-    make = shutil.which("make")
-    assert make
-    _, *arguments = shlex.split(line)
-    done = subprocess.run(
-        [make, "--dry-run", *arguments, f"PYTHON={sys.executable}"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
+    steps(line)
 
 
 def is_taken_by_airflow(place: Place, line: str) -> None:
@@ -172,17 +170,21 @@ def copies_a_state(place: Place, line: str) -> None:
 WAYS = (
     Way("", is_a_setting),
     # They are what .ci/run is made of.
-    Way(r"make (demo|test)", is_run_by_ci),
+    Way(r"make (demo|test|test-all)", is_run_by_ci),
     Way(r"make bench", is_run_by_a_workflow),
     # `setup` is the first step of each of them, and the rest changes this folder.
-    Way(r"make [a-z]+( PYTHON=\S+)?", is_known_to_make),
+    Way(r"make [a-z-]+( PYTHON=\S+)?", is_known_to_make),
     Way(PROGRAM + r"tap-kommo-chats .*(--about|--discover|--version|--help).*", runs),
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
     Way(PROGRAM + r"meltano .*\brun\b.* target-duckdb.*", loads_into_duckdb),
     Way(PROGRAM + r"meltano .*\brun\b.* target-jsonl.*", loads_into_files),
     Way(PROGRAM + r"meltano .*\b(run|el)\b.* target-postgres.*", loads_into_postgres),
     Way(PROGRAM + r"meltano state copy .*", copies_a_state),
-    Way(r"airflow .*", is_taken_by_airflow),
+    Way(
+        r"airflow .*",
+        is_taken_by_airflow,
+        [pytest.mark.slow(reason="Airflow has an environment of its own")],
+    ),
 )
 
 
@@ -218,10 +220,14 @@ def without_settings(line: str) -> str:
     return line
 
 
+def ways_of(line: str) -> Iterator[Way]:
+    command = without_settings(line)
+    return (way for way in WAYS if re.fullmatch(way.pattern, command))
+
+
 def way_of(line: str) -> Way:
-    for way in WAYS:
-        if re.fullmatch(way.pattern, without_settings(line)):
-            return way
+    for way in ways_of(line):
+        return way
     message = (
         f"The README or docs/ has a command that no test runs: {line}\n"
         "Add a line to WAYS in tests/project/test_documents.py that says how it is"
@@ -246,7 +252,13 @@ def place(
     return Place(tmp_path, seeded_sandbox, request)
 
 
-@pytest.mark.parametrize("line", commands_of(DOCUMENTS))
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=[mark for way in ways_of(line) for mark in way.marks])
+        for line in commands_of(DOCUMENTS)
+    ],
+)
 def test_a_command_of_the_documents_works(line: str, place: Place) -> None:
     way_of(line).tried(place, line)
 
@@ -296,6 +308,23 @@ def shell(line: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+def steps(line: str) -> list[str]:
+    """Let make say what it would do for a command."""
+    make = shutil.which("make")
+    assert make
+    _, *arguments = shlex.split(line)
+    done = subprocess.run(
+        [make, "--dry-run", *arguments, f"PYTHON={sys.executable}"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def in_project(line: str) -> str:
     """Run a command of Meltano in the project, without a developer's `.env`."""
     meltano = f"meltano --env-file={os.devnull} "
@@ -316,10 +345,7 @@ def meltanos_own(folder: Path) -> Path:
     """Make a folder for Meltano's state, with the plugins that are installed."""
     own = folder / "meltano"
     own.mkdir()
-    for kind in ("extractors", "loaders"):
-        installed = ROOT / ".meltano" / kind
-        installed.mkdir(parents=True, exist_ok=True)
-        (own / kind).symlink_to(installed)
+    share_plugins(own)
     return own
 
 

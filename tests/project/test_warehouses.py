@@ -23,7 +23,14 @@ import pytest
 import yaml
 from aiohttp import web
 
-from sandbox import OWN_ORIGIN, Sandbox, generated_store, seeded_crm, seeded_store
+from sandbox import (
+    OWN_ORIGIN,
+    CrmStore,
+    Sandbox,
+    generated_store,
+    seeded_crm,
+    seeded_store,
+)
 from tests.support.meltano_project import ROOT, TAP, MeltanoProject, settings_for
 
 if TYPE_CHECKING:
@@ -39,6 +46,7 @@ Rows = list[dict[str, Any]]
 UP_TO_3_13 = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="the loader is not built for Python 3.14"
 )
+LARGE = pytest.mark.slow(reason="it is fetched for one test, and is large")
 DATABASES = [pytest.param("target-duckdb", marks=UP_TO_3_13), "target-postgres"]
 ALL = [*DATABASES, "target-jsonl"]
 
@@ -167,6 +175,40 @@ def test_messages_can_be_joined_to_their_contacts(
         " JOIN chat_history AS m ON m.conversation_id = c.conversation_id"
         " JOIN talks AS t ON t.chat_id = c.conversation_id"
     ) == (5, 15, len(contacts), "read", True)
+
+
+@pytest.mark.parametrize("loader", DATABASES)
+def test_a_conversation_can_be_joined_to_its_latest_talk_and_to_all(
+    loader: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    store = generated_store(2, 3)
+    one, other = store.conversation_ids()
+    crm = CrmStore()
+    for talk_id, chat, contact in ((1, one, 7), (3, one, 8), (2, one, 9)):
+        crm.talks.add(
+            talk_id,
+            chat,
+            contact_id=contact,
+            created_at=1_700_000_000,
+            updated_at=1_700_000_000 + (0 if talk_id == 3 else talk_id),
+        )
+    with Sandbox(store, crm) as sandbox:
+        warehouse = warehouse_of(loader, tmp_path, postgres, sandbox)
+        warehouse.project.load(loader)
+
+    asked = (
+        "SELECT {} FROM conversations AS c LEFT JOIN ("
+        "SELECT DISTINCT ON (scope_id, chat_id) * FROM talks"
+        " ORDER BY scope_id, chat_id, updated_at DESC NULLS LAST, talk_id DESC"
+        ") AS t ON t.scope_id = c.scope_id AND t.chat_id = c.conversation_id"
+        " WHERE c.conversation_id = '{}'"
+    )
+    told = "t.talk_id, t.contact_id, t.origin"
+    assert warehouse.ask(asked.format(told, one)) == (2, 9, OWN_ORIGIN)
+    assert warehouse.ask(asked.format(told, other)) == (None, None, None)
+    assert warehouse.ask(
+        "SELECT array_agg(talk_id ORDER BY talk_id) FROM talks GROUP BY chat_id"
+    ) == ([1, 2, 3],)
 
 
 @pytest.mark.parametrize("two_runs", ["target-jsonl"], indirect=True)
@@ -339,12 +381,16 @@ def test_a_state_of_100000_conversations_passes_through_a_run(
     "loader",
     [
         "target-postgres",
-        "target-snowflake",
+        pytest.param("target-snowflake", marks=LARGE),
         pytest.param(
             "target-bigquery",
-            marks=pytest.mark.skipif(
-                sys.version_info >= (3, 12), reason="it is made for Python before 3.12"
-            ),
+            marks=[
+                LARGE,
+                pytest.mark.skipif(
+                    sys.version_info >= (3, 12),
+                    reason="it is made for Python before 3.12",
+                ),
+            ],
         ),
     ],
 )

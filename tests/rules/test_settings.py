@@ -462,7 +462,12 @@ def test_what_is_secret_is_so_in_the_schema_too() -> None:
         name for name, of in SETTINGS_SCHEMA["properties"].items() if of.get("secret")
     }
 
-    assert secret == {"channel_secret", "conversations_sql_url", "crm_access_token"}
+    assert secret == {
+        "channel_secret",
+        "conversations_sql_url",
+        "crm_access_token",
+        "hash_secret",
+    }
 
 
 def test_no_secret_of_a_source_is_shown() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from sandbox import ConversationStore, Sandbox
+from sandbox import OWN_ORIGIN, ConversationStore, Sandbox
 from tap_kommo_chats.errors import IncompleteRunError, RunError
 from tap_kommo_chats.kommo import chats
 from tap_kommo_chats.kommo.auth import KommoAuthenticator
@@ -390,6 +390,30 @@ def test_flattening_keeps_what_the_schema_does_not_know(sandbox: Sandbox) -> Non
     (record,) = output.records
     assert "extra" in schema["properties"]
     assert json.loads(record["extra"]) == {"tag": {"colour": "red"}}
+
+
+def test_flattening_keeps_what_no_column_of_a_talk_takes(sandbox: Sandbox) -> None:
+    fill(sandbox, "a", 1)
+    sandbox.crm.store.talks.add(1, "a", created_at=1, updated_at=1, brand_new={"a": 1})
+    config = {
+        **config_for(sandbox),
+        "crm_url": sandbox.url,
+        "crm_access_token": sandbox.crm_token,
+        "crm_origins": [OWN_ORIGIN],
+        "flattening_enabled": True,
+        "flattening_max_depth": 3,
+    }
+
+    output = run(config)
+
+    (schema,) = [
+        m["schema"]
+        for m in output.messages
+        if m["type"] == "SCHEMA" and m["stream"] == "talks"
+    ]
+    (talk,) = output.records_of("talks")
+    assert "extra" in schema["properties"]
+    assert json.loads(talk["extra"])["brand_new"] == {"a": 1}
 
 
 def test_the_state_holds_no_time_for_all_conversations(sandbox: Sandbox) -> None:

@@ -111,14 +111,19 @@ class Account:
     ) -> Output:
         """Run with some of the streams selected."""
         with self.clock(), captured_output() as collected:
-            catalog = TapKommoChats(config=self.config()).catalog_dict
-            for entry in catalog["streams"]:
-                selected = entry["tap_stream_id"] in streams
-                entry["metadata"][-1]["metadata"]["selected"] = selected
-            TapKommoChats(
-                config=self.config(), catalog=catalog, state=deepcopy(state)
-            ).sync_all()
+            self.tap(streams, state).sync_all()
         return collected[0]
+
+    def tap(
+        self, streams: Sequence[str] | None, state: dict[str, Any] | None
+    ) -> TapKommoChats:
+        """Make a tap with some of the streams selected; with all if None."""
+        config = self.config()
+        catalog = TapKommoChats(config=config).catalog_dict
+        for entry in catalog["streams"]:
+            selected = streams is None or entry["tap_stream_id"] in streams
+            entry["metadata"][-1]["metadata"]["selected"] = selected
+        return TapKommoChats(config=config, catalog=catalog, state=deepcopy(state))
 
     @contextlib.contextmanager
     def clock(self) -> Iterator[None]:

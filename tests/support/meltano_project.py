@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import json
 import os
 import signal
@@ -28,7 +30,14 @@ _MELTANO = (
     Path(sys.executable).with_name("meltano"),
     f"--env-file={os.devnull}",
 )
-# An installation is part of the first run of each plugin.
+# What several tests run. The DuckDB loader is not built for Python 3.14.
+_SHARED_PLUGINS = (
+    TAP,
+    "target-jsonl",
+    "target-postgres",
+    *(("target-duckdb",) if sys.version_info < (3, 14) else ()),
+)
+# An installation may be part of it.
 _RUN_SECONDS = 300
 _STOP_SECONDS = 60
 
@@ -63,11 +72,7 @@ class MeltanoProject:
     def __post_init__(self) -> None:
         """Let the test share the plugins that are installed."""
         self._state.mkdir(exist_ok=True)
-        for kind in ("extractors", "loaders"):
-            installed = ROOT / ".meltano" / kind
-            installed.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                (self._state / kind).symlink_to(installed)
+        share_plugins(self._state)
 
     @property
     def _state(self) -> Path:
@@ -160,18 +165,58 @@ class MeltanoProject:
 
     def _environment(self) -> dict[str, str]:
         return {
-            **without_settings(os.environ),
-            "MELTANO_PROJECT_ROOT": str(ROOT),
-            "MELTANO_ENVIRONMENT": "dev",
+            **_environment(),
             "MELTANO_SYS_DIR_ROOT": str(self._state),
-            "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
-            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
-            "NO_COLOR": "1",
             "TARGET_DUCKDB_FILEPATH": str(self.folder / "kommo.duckdb"),
             "TARGET_JSONL_DESTINATION_PATH": str(self.folder),
             "TARGET_JSONL_DO_TIMESTAMP_FILE": "false",
             **self.settings,
         }
+
+
+def share_plugins(folder: Path) -> None:
+    """Let a folder of Meltano's state have the plugins that are installed.
+
+    Args:
+        folder: The folder, which may have them already.
+    """
+    _install_plugins()
+    for kind in ("extractors", "loaders"):
+        with contextlib.suppress(FileExistsError):
+            (folder / kind).symlink_to(ROOT / ".meltano" / kind)
+
+
+@functools.cache
+def _install_plugins() -> None:
+    """Install what several tests run, as far as it is not there.
+
+    Tests that run side by side would install into one folder at once.
+    """
+    folder = ROOT / ".meltano"
+    folder.mkdir(exist_ok=True)
+    with (folder / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            [*_MELTANO, "install", *_SHARED_PLUGINS],
+            cwd=ROOT,
+            env=_environment(),
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            timeout=_RUN_SECONDS,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **without_settings(os.environ),
+        "MELTANO_PROJECT_ROOT": str(ROOT),
+        "MELTANO_ENVIRONMENT": "dev",
+        "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "NO_COLOR": "1",
+    }
 
 
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:

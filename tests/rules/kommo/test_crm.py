@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -12,12 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import ConversationStore, Faults, Sandbox
-from tap_kommo_chats.errors import BadRequestError, NotFoundError, RunError
+from tap_kommo_chats.errors import (
+    BadRequestError,
+    ForbiddenError,
+    NotFoundError,
+    RunError,
+)
 from tap_kommo_chats.kommo import host, transport
-from tap_kommo_chats.kommo.crm import EVENTS, CrmApi
+from tap_kommo_chats.kommo.crm import ACCOUNT, EVENTS, CrmApi
 from tap_kommo_chats.kommo.crm_answers import read_answer
 from tap_kommo_chats.kommo.host import ATTEMPTS, Host
 from tap_kommo_chats.kommo.limiter import RequestLimiter, RequestPace
+from tap_kommo_chats.kommo.pages import Ending, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from sandbox import SeenRequest
 
 TALK = "/api/v4/talks/7"
+LIMIT = [("limit", "250")]
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +52,7 @@ class Client:
     def talk(self, talk_id: int = 7) -> Mapping[str, Any] | None:
         return self.crm.talk(talk_id)
 
-    def events(self) -> list[list[object]]:
+    def events(self) -> list[Page]:
         return list(self.crm.events(["talk_created"], 1_700_000_000_999, 1_700_086_400))
 
 
@@ -100,7 +108,7 @@ def test_an_answer_is_its_object(client: Client) -> None:
 
 
 def test_no_content_is_nothing(client: Client) -> None:
-    assert client.events() == []
+    assert client.events() == [Page([], Ending.LAST)]
 
 
 def test_a_span_of_time_is_asked_for_in_seconds(
@@ -179,10 +187,6 @@ def test_a_wrong_token_is_told_after_one_request(
             lambda: problem(403, "Forbidden", "The Token has not enough Scopes."),
             "crm_access_token lacks a scope: let the integration access",
         ),
-        (
-            lambda: problem(403, "Forbidden", "You may not."),
-            "may not see this: make the token as an administrator",
-        ),
         (lambda: page(403), "this machine's address is blocked: wait some hours, then"),
         (lambda: page(404), "check that crm_url is your account's address"),
         (lambda: web.json_response([1], status=404), "check that crm_url is your acc"),
@@ -195,7 +199,7 @@ def test_a_wrong_token_is_told_after_one_request(
         (lambda: web.Response(status=304), "redirects are not followed: check crm_url"),
     ],
     ids=[
-        *("401", "401 HTML", "402", "403 scope", "403 rights", "403 HTML"),
+        *("401", "401 HTML", "402", "403 scope", "403 HTML"),
         *("404 HTML", "404 list", "405", "451", "302", "304"),
     ],
 )
@@ -208,12 +212,160 @@ def test_what_does_not_pass_is_told_after_one_request(
     assert said in line
 
 
-def test_a_word_that_only_begins_like_scope_is_none(
-    refused: Callable[..., str],
+@pytest.mark.parametrize("detail", ["You may not.", "", "microscope scoped"])
+def test_what_the_tokens_user_may_not_see_can_be_told_from_other_failures(
+    refused: Callable[..., str], detail: str
 ) -> None:
-    line = refused(lambda: problem(403, detail="microscope scoped"), attempts=1)
+    line = refused(
+        lambda: problem(403, "Forbidden", detail), attempts=1, of=ForbiddenError
+    )
 
-    assert "administrator" in line
+    assert "may not see this: make the token as an administrator" in line
+
+
+def test_twenty_things_in_a_row_that_the_user_may_not_see_are_everyones(
+    sandbox: Sandbox, client: Client
+) -> None:
+    sandbox.answer = lambda _: problem(403)
+
+    for talk_id in range(1, 20):
+        with pytest.raises(ForbiddenError):
+            client.talk(talk_id)
+    with pytest.raises(RunError, match="403, 20 times in a row; the user") as raised:
+        client.talk(20)
+
+    assert type(raised.value) is RunError
+
+
+def test_refusals_are_counted_in_a_row_and_for_each_endpoint(
+    sandbox: Sandbox, client: Client
+) -> None:
+    refuses = True
+    sandbox.answer = lambda seen: (
+        problem(403) if refuses and seen.target.startswith(TALK[:-1]) else None
+    )
+
+    for _ in range(2):
+        for talk_id in range(1, 20):
+            with pytest.raises(ForbiddenError):
+                client.talk(talk_id)
+            client.events()
+        refuses = False
+        client.talk()
+        refuses = True
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda: web.json_response({"amojo_id": "x"}), "x"),
+        (lambda: web.json_response({"amojo_id": None}), None),
+        (lambda: web.json_response({"amojo_id": 7}), None),
+        (lambda: web.json_response({"id": 7}), None),
+        (lambda: web.Response(status=204), None),
+        (lambda: problem(400), None),
+        (lambda: problem(403, "Forbidden", "Invalid scope"), None),
+        (lambda: page(403), None),
+        (lambda: problem(404), None),
+        (lambda: page(404), None),
+    ],
+)
+def test_an_account_may_tell_its_id_in_the_chats(
+    sandbox: Sandbox,
+    client: Client,
+    answer: Callable[[], web.Response],
+    expected: str | None,
+) -> None:
+    sandbox.answer = lambda _: answer()
+
+    assert client.crm.amojo_id() == expected
+    assert [seen.target for seen in sandbox.requests] == [f"{ACCOUNT}?with=amojo_id"]
+
+
+def test_an_account_that_cannot_be_asked_for_says_why(sandbox: Sandbox) -> None:
+    with pytest.raises(RunError, match="crm_access_token is expired"):
+        Client(sandbox.url, "wrong").crm.amojo_id()
+
+
+def test_a_404_of_the_account_alone_does_not_make_a_host_the_crm(
+    sandbox: Sandbox, client: Client
+) -> None:
+    sandbox.answer = lambda _: page(404)
+
+    client.crm.amojo_id()
+    with pytest.raises(RunError) as raised:
+        client.talk()
+
+    assert not isinstance(raised.value, NotFoundError)
+
+
+@pytest.mark.parametrize("status", [204, 400, 404])
+def test_a_page_behind_a_full_one_that_names_none_is_asked_for_and_may_be_missing(
+    sandbox: Sandbox, client: Client, status: int
+) -> None:
+    full: list[object] = [{"talk_id": number} for number in range(1, 251)]
+    sandbox.answer = lambda seen: (
+        problem(status)
+        if "page=2" in seen.target
+        else web.json_response({"_embedded": {"talks": full}})
+    )
+
+    pages = list(client.crm.talks())
+
+    assert pages == [Page(full, None), Page([], Ending.FULL)]
+    assert len(sandbox.requests) == 2
+
+
+def test_a_page_that_a_link_leads_to_may_not_be_missing(
+    sandbox: Sandbox, client: Client
+) -> None:
+    link = {"next": {"href": "/api/v4/talks?page=2"}}
+    sandbox.answer = lambda seen: (
+        problem(400)
+        if "page=2" in seen.target
+        else web.json_response({"_embedded": {"talks": [1]}, "_links": link})
+    )
+
+    with pytest.raises(BadRequestError):
+        list(client.crm.talks())
+
+
+def test_a_smaller_page_is_kept_to_when_it_is_what_the_crm_takes(
+    sandbox: Sandbox, client: Client
+) -> None:
+    sandbox.crm.max_limit = 100
+    sandbox.crm.strict_limit = True
+
+    list(client.crm.talks())
+    list(client.crm.talks())
+
+    assert [seen.limit for seen in sandbox.requests] == [250, 100, 100]
+
+
+def test_a_smaller_page_is_not_kept_to_when_it_is_refused_too(
+    sandbox: Sandbox, client: Client
+) -> None:
+    sandbox.answer = lambda seen: problem(400) if "talk_id" in seen.target else None
+
+    with pytest.raises(BadRequestError):
+        list(client.crm.talks_numbered([7]))
+    list(client.crm.talks())
+
+    assert [seen.limit for seen in sandbox.requests] == [250, 100, 250]
+
+
+def test_talks_are_filtered_by_their_numbers_and_by_whose_they_are(
+    sandbox: Sandbox, client: Client
+) -> None:
+    list(client.crm.talks_numbered([7, 8]))
+    list(client.crm.talks_of("contact", [1, 2]))
+    list(client.crm.talks_of("lead", [3]))
+
+    assert [parse_qsl(urlsplit(seen.target).query) for seen in sandbox.requests] == [
+        [("filter[talk_id][]", "7"), ("filter[talk_id][]", "8"), *LIMIT],
+        [("filter[contact_id][]", "1"), ("filter[contact_id][]", "2"), *LIMIT],
+        [("filter[entity_id][]", "3"), ("filter[entity_type]", "lead"), *LIMIT],
+    ]
 
 
 def test_what_is_not_there_can_be_told_from_other_failures(

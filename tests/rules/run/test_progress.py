@@ -252,7 +252,7 @@ def test_a_search_that_finds_nothing_shows_too(
     monkeypatch.setattr(progress._Lines, "seconds_apart", 0.0)  # noqa: SLF001
     caplog.set_level(logging.INFO)
 
-    run(crm_config(with_crm, crm_origins=["amo.ext.1"]))
+    failing_run(crm_config(with_crm, crm_origins=["amo.ext.1"]), caplog)
 
     lines = [line for line in caplog.messages if line.startswith("Progress")]
     assert len(lines) == len(with_crm.requests)

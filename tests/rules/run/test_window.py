@@ -126,7 +126,8 @@ def test_after_each_reading_what_went_out_last_is_what_there_is(
             age = data.draw(st.integers(1, DAY))
             messages[f"{step}-{number}"] = (now - age, "first")
         recent = [id_ for id_, (sent, _) in messages.items() if sent > now - DAY]
-        if recent and data.draw(st.booleans()):
+        is_edited = data.draw(st.booleans())
+        if recent and is_edited:
             id_ = recent[data.draw(st.integers(0, len(recent) - 1))]
             messages[id_] = (messages[id_][0], f"edited {step}")
         window_begin = -1 if reading.known is None else reading.known.cutoff_ms(DAY)

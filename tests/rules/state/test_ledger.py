@@ -1,4 +1,4 @@
-"""What a run knows of conversations and talks, however many there are."""
+"""What a run knows of conversations, however many there are."""
 
 from __future__ import annotations
 
@@ -11,21 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_kommo_chats.records.conversations import Conversation, Entry, Outcome
-from tap_kommo_chats.records.talks import Talk, read_talk
 from tap_kommo_chats.state.ledger import Ledger
 
 RESIDENT = Path("/proc/self/statm")
 TIMES = st.none() | st.integers(min_value=0, max_value=2**53)
-
-
-def talk(talk_id: int, chat_id: str = "a", updated_at: int | None = 1) -> Talk:
-    read = read_talk({"talk_id": talk_id, "chat_id": chat_id, "updated_at": updated_at})
-    assert read is not None
-    return read
-
-
-def ids(talks: object) -> list[int]:
-    return [each.talk_id for each in talks]  # type: ignore[attr-defined]
 
 
 def test_a_conversation_is_known_once_with_all_its_sources_in_order() -> None:
@@ -191,77 +180,12 @@ def test_entries_can_be_gone_through_by_two_at_once() -> None:
     assert all(one == other for one, other in pairs)
 
 
-def test_a_talk_that_was_kept_is_as_it_came() -> None:
-    ledger = Ledger()
-    value = {"talk_id": "7", "rate": 1.5, "deep": {"é\U0001f600": [None, True, 2**70]}}
-    kept = read_talk(value)
-    assert kept is not None
-
-    ledger.keep_talk(kept)
-
-    assert ledger.talk(7) == kept
-    assert ledger.was_asked_for(7)
-
-
-def test_a_talk_that_was_kept_again_is_the_new_one() -> None:
-    ledger = Ledger()
-    ledger.keep_talk(talk(7, "a", 1))
-
-    ledger.keep_talk(talk(7, "b", 2))
-
-    assert list(ledger.talks()) == [talk(7, "b", 2)]
-    assert list(ledger.talks_of("a")) == []
-
-
-def test_a_talk_that_nobody_asked_for_is_not_known() -> None:
-    ledger = Ledger()
-
-    assert ledger.talk(7) is None
-    assert not ledger.was_asked_for(7)
-
-
-def test_a_talk_that_is_gone_was_asked_for() -> None:
-    ledger = Ledger()
-
-    ledger.note_gone_talk(7)
-
-    assert ledger.was_asked_for(7)
-    assert ledger.talk(7) is None
-    assert list(ledger.talks()) == []
-
-
-def test_a_talk_that_was_kept_before_it_was_gone_stays() -> None:
-    ledger = Ledger()
-    ledger.keep_talk(talk(7))
-
-    ledger.note_gone_talk(7)
-
-    assert ledger.talk(7) == talk(7)
-
-
-def test_talks_are_in_the_order_of_their_ids() -> None:
-    ledger = Ledger()
-    for talk_id in (30, 4, 2**63 - 1, 100):
-        ledger.keep_talk(talk(talk_id))
-    ledger.note_gone_talk(5)
-
-    assert ids(ledger.talks()) == [4, 30, 100, 2**63 - 1]
-
-
-def test_the_talk_of_a_conversation_that_was_updated_last_is_at_the_end() -> None:
-    ledger = Ledger()
-    for talk_id, updated_at in ((1, 30), (2, None), (3, 9), (5, 20), (4, 20)):
-        ledger.keep_talk(talk(talk_id, "a", updated_at))
-    ledger.keep_talk(talk(6, "b", 99))
-
-    assert ids(ledger.talks_of("a")) == [2, 3, 4, 5, 1]
-
-
 MEASURE = """
 from pathlib import Path
 from tap_kommo_chats.records.conversations import Conversation, Entry, Outcome
+from tap_kommo_chats.records.talks import Owner, read_talk
 from tap_kommo_chats.state.ledger import Ledger
-from tap_kommo_chats.records.talks import read_talk
+from tap_kommo_chats.state.seen_talks import SeenTalks
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1])
@@ -273,11 +197,13 @@ def fill(numbers):
         ledger.note(id_, Outcome.READ, newest_ms=number, read_ms=number)
         if number % 5 == 0:
             talk = {"talk_id": number + 1, "chat_id": id_, "more": "x" * 2000}
-            ledger.keep_talk(read_talk(talk))
+            seen.keep([read_talk(talk)])
+            seen.note_owner(Owner("contact", number), [number + 1])
+            seen.note_others([("waba", id_)])
     assert sum(1 for _ in ledger.entries()) == numbers.stop
-    assert sum(1 for _ in ledger.talks()) == numbers.stop // 5
+    assert sum(1 for _ in seen.all()) == numbers.stop // 5
 
-ledger = Ledger()
+ledger, seen = Ledger(), SeenTalks()
 fill(range(5_000))
 before = resident()
 fill(range(5_000, 100_000))

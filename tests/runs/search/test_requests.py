@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from sandbox import OWN_ORIGIN, ConversationStore, Sandbox
+from sandbox import ConversationStore, Sandbox
 from tests.support.account import DAY, SECOND, START, Account, message
 from tests.support.tap import failing_run
 
@@ -64,40 +64,6 @@ def test_a_limit_that_is_refused_is_lowered(account: Account) -> None:
 
     assert len(set(account.asked())) == 150
     assert sum("limit=250" in target for target in account.crm_requests()) == 1
-
-
-def test_the_list_of_talks_ends_when_a_page_brings_nothing_new(
-    account: Account,
-) -> None:
-    def round_and_round(request: SeenRequest) -> web.Response | None:
-        if not request.target.startswith("/api/v4/talks?"):
-            return None
-        talks = [{"talk_id": 1, "chat_id": "a", "origin": OWN_ORIGIN}]
-        page = len(account.crm_requests("/api/v4/talks")) + 2
-        link = {"next": {"href": f"{account.sandbox.url}/api/v4/talks?page={page}"}}
-        return web.json_response({"_embedded": {"talks": talks}, "_links": link})
-
-    account.sandbox.answer = round_and_round
-
-    account.run()
-
-    assert account.asked() == ["a"]
-
-
-def test_a_page_of_events_that_names_itself_as_the_next_stops_the_run(
-    account: Account, caplog: pytest.LogCaptureFixture
-) -> None:
-    def itself(request: SeenRequest) -> web.Response | None:
-        if not request.target.startswith("/api/v4/events"):
-            return None
-        link = {"next": {"href": account.sandbox.url + request.target}}
-        return web.json_response({"_embedded": {"events": []}, "_links": link})
-
-    account.sandbox.answer = itself
-
-    failed = failing_run(account.config(), caplog)
-
-    assert "a page names itself as the next one" in str(failed.error)
 
 
 def test_the_token_goes_to_no_other_host(account: Account) -> None:

@@ -2,35 +2,79 @@
 
 from __future__ import annotations
 
-from sandbox import OWN_ORIGIN
+from typing import TYPE_CHECKING
+
 from tests.support.account import DAY, START, Account
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def test_a_conversation_tells_its_talks_its_contact_and_its_lead(
+
+def test_a_conversation_tells_when_something_happened_and_what_became_of_it(
     account: Account,
 ) -> None:
-    account.talk(1, "a", contact_id=7, entity_id=70, updated_at=START // 1000 - 60)
-    account.talk(2, "a", contact_id=8, entity_id=80)
+    account.talk(1, "a", updated_at=START // 1000 - 60)
+    account.talk(2, "a")
     account.message("a")
 
     (row,) = account.run().records_of("conversations")
 
-    assert row["talk_ids"] == [1, 2]
-    assert (row["contact_id"], row["entity_type"], row["entity_id"]) == (8, "lead", 80)
-    assert row["origin"] == OWN_ORIGIN
     assert row["sources"] == ["crm"]
     assert row["outcome"] == "read"
     assert row["newest_message_at"] == "2025-10-09T08:53:20.000+00:00"
     assert row["last_activity_at"] == "2025-10-09T08:53:20.000+00:00"
 
 
-def test_a_contact_whose_number_is_text_is_told_too(account: Account) -> None:
-    account.talk(1, "a", contact_id=0)
-    account.crm.store.talks.update(1, contact_id="77")
+def test_a_row_of_a_conversation_knows_what_the_one_it_replaces_knew(
+    account: Account,
+) -> None:
+    account.talk(1, "a", contact_id=7)
+    account.message("a")
+    first = account.run(conversation_ids=["a"])
+    account.now += 10 * DAY
 
-    (row,) = account.run().records_of("conversations")
+    second = account.run(first.state, conversation_ids=["a"])
 
-    assert row["contact_id"] == 77
+    (before,) = first.records_of("conversations")
+    (after,) = second.records_of("conversations")
+    assert {name: value is None for name, value in before.items()} == {
+        name: value is None for name, value in after.items()
+    }
+    assert [row["contact_id"] for row in first.records_of("talks")] == [7]
+
+
+def test_a_list_beside_the_crm_has_its_rows_though_nothing_happened(
+    account: Account, tmp_path: Path
+) -> None:
+    account.message("listed", 5 * DAY)
+    path = tmp_path / "chats.csv"
+    path.write_text("conversation_id,updated_at\nlisted,2025-10-04\n", "utf-8")
+    first = account.run(conversations_file=str(path))
+    account.now += 10 * DAY
+
+    second = account.run(first.state, conversations_file=str(path))
+
+    (row,) = second.records_of("conversations")
+    assert row["outcome"] == "unchanged"
+    assert row["newest_message_at"] == "2025-10-04T08:53:20.000+00:00"
+
+
+def test_a_run_without_the_messages_keeps_what_earlier_ones_read(
+    account: Account,
+) -> None:
+    account.talk(1, "a")
+    account.message("a")
+    account.event(talk_id=1)
+    account.now += DAY
+    first = account.run()
+    account.now += 10 * DAY
+    account.event(talk_id=1)
+
+    second = account.run_some(["conversations"], first.state)
+
+    (row,) = second.records_of("conversations")
+    assert row["outcome"] is None
+    assert row["newest_message_at"] == "2025-10-09T08:53:20.000+00:00"
 
 
 def test_a_talk_travels_as_the_crm_gave_it(account: Account) -> None:

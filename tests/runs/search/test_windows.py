@@ -58,11 +58,11 @@ def test_a_later_run_asks_only_for_what_had_an_event(account: Account) -> None:
 
     assert names(second) == [new]
     assert account.asked() == ["c7"]
-    # One page of events, one talk.
-    assert len(account.crm_requests()) == 2
+    # The account, one page of events, one talk.
+    assert len(account.crm_requests()) == 3
 
 
-def test_nothing_new_costs_one_request(account: Account) -> None:
+def test_nothing_new_costs_a_page_of_events_and_the_account(account: Account) -> None:
     account.talk(1, "a")
     account.message("a")
     first = account.run()
@@ -72,7 +72,8 @@ def test_nothing_new_costs_one_request(account: Account) -> None:
     second = account.run(first.state)
 
     assert second.records == []
-    assert len(account.sandbox.requests) == 1
+    paths = [request.target.partition("?")[0] for request in account.sandbox.requests]
+    assert paths == ["/api/v4/account", "/api/v4/events"]
 
 
 def test_events_are_asked_for_from_the_look_back_before_the_last_run_to_this_runs_start(
@@ -84,7 +85,7 @@ def test_events_are_asked_for_from_the_look_back_before_the_last_run_to_this_run
 
     account.run(first.state, lookback_days=2)
 
-    (target,) = account.crm_requests()
+    (target,) = account.crm_requests("/api/v4/events")
     asked = parse_qs(urlsplit(target).query)
     assert asked["filter[created_at][from]"] == [str((START - 2 * DAY) // 1000)]
     assert asked["filter[created_at][to]"] == [str(account.now // 1000)]
@@ -92,6 +93,7 @@ def test_events_are_asked_for_from_the_look_back_before_the_last_run_to_this_run
         "incoming_chat_message",
         "outgoing_chat_message",
         "talk_created",
+        "talk_closed",
     ]
 
 
@@ -104,7 +106,7 @@ def test_without_a_look_back_events_of_the_last_hour_are_asked_for_again(
 
     account.run(first.state, lookback_days=0)
 
-    (target,) = account.crm_requests()
+    (target,) = account.crm_requests("/api/v4/events")
     asked = parse_qs(urlsplit(target).query)
     assert asked["filter[created_at][from]"] == [str((START - HOUR) // 1000)]
 

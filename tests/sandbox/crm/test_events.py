@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from sandbox import CrmStore
 
 
-def test_the_entity_of_a_created_talk_is_the_talk(crm: CrmStore) -> None:
-    crm.events.add(AT, type="talk_created", talk_id=7, contact_id=5)
+@pytest.mark.parametrize("kind", ["talk_created", "talk_closed"])
+def test_the_entity_of_a_talk_that_began_or_ended_is_the_talk(
+    crm: CrmStore, kind: str
+) -> None:
+    crm.events.add(AT, type=kind, talk_id=7, contact_id=5)
     (event,) = crm.events.all()
     assert (event["entity_type"], event["entity_id"]) == ("talk", 7)
     assert event["_embedded"]["entity"] == {"id": 7, "linked_talk_contact_id": 5}

@@ -7,18 +7,21 @@ import json
 import signal
 import sys
 import threading
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.crm.item import OWN_ORIGIN
-from sandbox.faults import NO_FAULTS, Faults, faults_from_json
+from sandbox.crm.terms import USUAL_TERMS, Terms
+from sandbox.faults import NO_FAULTS, Faults
+from sandbox.options import from_json
 from sandbox.seed.conversations import generated_store, seeded_store
 from sandbox.seed.talks import seeded_crm
 from sandbox.server import Sandbox
 from sandbox.webhooks import WebhooksFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from sandbox.chats.store import ConversationStore
@@ -58,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except ValueError as error:
         parser.error(str(error))
+    sandbox.crm.terms = options.crm_terms
     try:
         if options.settings_file is not None:
             # A file left by an earlier run would tell a waiting script a lie.
@@ -88,6 +92,18 @@ def _parser() -> argparse.ArgumentParser:
         help="also write the settings to this file once the sandbox is ready",
     )
     parser.add_argument(
+        "--webhooks-file",
+        type=Path,
+        metavar="PATH",
+        help="append which conversation changed and when, as lines of JSON",
+    )
+    _add_contents(parser)
+    return parser
+
+
+def _add_contents(parser: argparse.ArgumentParser) -> None:
+    """Add what says what is served, and how."""
+    parser.add_argument(
         "--conversations",
         type=_count,
         metavar="N",
@@ -97,24 +113,24 @@ def _parser() -> argparse.ArgumentParser:
         "--messages", type=_count, metavar="M", help="with M messages each"
     )
     parser.add_argument(
+        "--crm",
+        action="store_true",
+        help="serve the CRM API as well: for the conversations, and for native chats",
+    )
+    parser.add_argument(
+        "--crm-terms",
+        type=_terms,
+        default=USUAL_TERMS,
+        metavar="JSON",
+        help="""what the CRM refuses, and how it answers, as in '{"addon": false}'""",
+    )
+    parser.add_argument(
         "--faults",
         type=_faults,
         default=NO_FAULTS,
         metavar="JSON",
         help="""what goes wrong, as in '{"server_error": 0.05, "seed": 7}'""",
     )
-    parser.add_argument(
-        "--crm",
-        action="store_true",
-        help="serve talks and events of the CRM API for the conversations as well",
-    )
-    parser.add_argument(
-        "--webhooks-file",
-        type=Path,
-        metavar="PATH",
-        help="append which conversation changed and when, as lines of JSON",
-    )
-    return parser
 
 
 def _webhooks(
@@ -131,8 +147,19 @@ def _count(text: str) -> int:
 
 
 def _faults(text: str) -> Faults:
+    with _errors_shown():
+        return from_json(Faults, text, "fault")
+
+
+def _terms(text: str) -> Terms:
+    with _errors_shown():
+        return from_json(Terms, text, "term")
+
+
+@contextmanager
+def _errors_shown() -> Iterator[None]:
     try:
-        return faults_from_json(text)
+        yield
     except ValueError as error:
         # argparse shows the text of this kind of error only.
         raise argparse.ArgumentTypeError(str(error)) from None
@@ -151,11 +178,12 @@ def _settings(sandbox: Sandbox) -> str:
 
 
 def _crm_settings(sandbox: Sandbox) -> str:
-    """Return what a tap needs to read talks and events, as ``KEY=VALUE`` lines."""
+    """Return what a tap needs to read the CRM, as ``KEY=VALUE`` lines."""
     return (
         f"TAP_KOMMO_CHATS_CRM_URL={sandbox.url}\n"
         f"TAP_KOMMO_CHATS_CRM_ACCESS_TOKEN={sandbox.crm_token}\n"
         f"TAP_KOMMO_CHATS_CRM_ORIGINS={json.dumps([OWN_ORIGIN])}\n"
+        "TAP_KOMMO_CHATS_NATIVE_CHANNELS=true\n"
     )
 
 

@@ -13,9 +13,7 @@ import json
 import math
 import uuid
 from collections import Counter, deque
-from dataclasses import dataclass, fields
-
-import msgspec
+from dataclasses import dataclass
 
 _ANSWERS = (
     "reset_before",
@@ -52,7 +50,7 @@ class Faults:
     Where there is no message to answer with, an empty list takes the place of 204 if
     it is to be cut, truncated, reset within or padded, so that there is a body.
 
-    They strike requests for talks and events too, which are counted for themselves.
+    They strike requests to the CRM too, which are counted for themselves.
     There the path with its filters takes the place of the conversation and the page
     that of the offset. Messages neither appear nor vanish with such a request.
 
@@ -88,7 +86,8 @@ class Faults:
             get 429 and do not count.
         oversized: Bytes to pad each page to, with white space inside its JSON.
         only: The conversations to which all this applies; None for every request.
-            A path of the CRM API may stand among them, and means all below it.
+            A path of the CRM API may stand among them, and means all below it; so
+            may an endpoint's, such as ``/api/v4/talks/{id}/messages``.
     """
 
     seed: int = 0
@@ -245,33 +244,6 @@ class FaultRun:
             return True
         self._let_through.append(now)
         return False
-
-
-def faults_from_json(text: str | bytes) -> Faults:
-    """Read faults from a JSON object of field names. What is left out is off.
-
-    Raises:
-        ValueError: It is no such object, or a value is not right. The message says
-            which.
-    """
-    try:
-        given = msgspec.json.decode(text, type=dict[str, object])
-        names = [field.name for field in fields(Faults)]
-        for name in given:
-            if name not in names:
-                message = f"There is no fault {name!r}. There are: {', '.join(names)}."
-                raise ValueError(message)
-        return msgspec.convert(given, Faults)
-    except msgspec.DecodeError as error:
-        message = f"These are no faults: {error}"
-        raise ValueError(message) from None
-
-
-def faults_to_json(faults: Faults) -> bytes:
-    """Write faults as the JSON object that reads as the same faults."""
-    values = {field.name: getattr(faults, field.name) for field in fields(faults)}
-    # The only value that JSON does not know is the set.
-    return json.dumps(values, default=sorted).encode()
 
 
 def _fault(

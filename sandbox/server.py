@@ -12,7 +12,7 @@ from aiohttp import web
 
 from sandbox.api import Refusal, RequestParts
 from sandbox.chats.api import ChatsApi
-from sandbox.control import control_app
+from sandbox.control.app import control_app
 from sandbox.crm.api import CrmApi
 from sandbox.crm.store import CrmStore
 from sandbox.exchange import Exchange, SeenRequest, deciding_fault
@@ -59,7 +59,7 @@ class Sandbox:
 
         Args:
             store: The conversations to serve.
-            crm_store: The talks and events to serve; none if None.
+            crm_store: What the CRM holds; nothing but the account if None.
             faults: See the property.
             host: The loopback address to bind to.
             port: The port to bind to; 0 picks a free one.

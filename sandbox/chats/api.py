@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
+from sandbox.account import AMOJO_ID
 from sandbox.api import Answer, Refusal, Subject
 from sandbox.chats.verification import verify
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from sandbox.chats.store import ConversationStore
     from sandbox.faults import Strike
 
-SCOPE_ID = "6b1f0c52-94ad-4d0e-8a37-5e2c9d7f4410_d3a8417e-0f6b-4c29-b5d1-7c20e9a6f835"
+CHANNEL_ID = "6b1f0c52-94ad-4d0e-8a37-5e2c9d7f4410"
+SCOPE_ID = f"{CHANNEL_ID}_{AMOJO_ID}"
 # Public on purpose: it opens nothing but the sandbox.
 CHANNEL_SECRET = "5a4d0b0c" * 5
 MAX_OFFSET = 2**31 - 1

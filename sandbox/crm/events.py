@@ -7,7 +7,8 @@ import uuid
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
-from sandbox.crm.item import ACCOUNT_ID, OWN_ORIGIN
+from sandbox.account import ACCOUNT_ID, USER_ID
+from sandbox.crm.item import OWN_ORIGIN
 from sandbox.crm.talks import default_entity
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ INCOMING = "incoming_chat_message"
 OUTGOING = "outgoing_chat_message"
 TALK_CREATED = "talk_created"
 TALK_CLOSED = "talk_closed"
+STATUS_CHANGED = "lead_status_changed"
 
-_USER_ID = 9_120_044
+_OF_TALKS = (TALK_CREATED, TALK_CLOSED)
 _MESSAGES_NAMESPACE = uuid.UUID("5a0c6a0e-2f36-4d1c-9d5f-0b8f7b6a1c11")
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -56,11 +58,12 @@ class Events:
         event_id: str | None = None,
         talk_id_as_text: bool = False,
         message_id: str | None = None,
+        created_by: int | None = None,
     ) -> str:
-        """Add an event, or replace the one of this id.
+        """Add an event of a chat, or replace the one of this id.
 
-        A ``talk_created`` or ``talk_closed`` is about the talk itself and has nothing
-        in ``value_after``. All others are about a message.
+        That a talk was created or closed is about the talk itself and has nothing in
+        ``value_after``. All others are about a message.
 
         Args:
             created_at: When it happened, in Unix seconds.
@@ -69,10 +72,12 @@ class Events:
             origin: The channel; None leaves it out.
             contact_id: The contact; the talk's if None and the talk is known.
             entity_id: The lead or customer; the talk's if None and the talk is known.
-            entity_type: The type of the entity, unless the entity is the talk's.
+            entity_type: The kind of the entity, unless the entity is the talk's.
             event_id: The event's id; a new one that sorts by time if None.
             talk_id_as_text: Write the talk's id as text.
             message_id: The message's id; an invented one if None.
+            created_by: The user who did it, 0 for nobody's user. If None, a user did
+                what is outgoing.
 
         Returns:
             The event's id.
@@ -80,32 +85,59 @@ class Events:
         talk = None if talk_id is None else self._talks.get(talk_id)
         if contact_id is None and talk is not None:
             contact_id = talk["contact_id"]
-        is_of_talk = type in (TALK_CREATED, TALK_CLOSED)
-        if is_of_talk:
+        if type in _OF_TALKS:
             entity_type = "talk"
             entity_id = entity_id if talk_id is None else talk_id
         elif entity_id is None and talk is not None:
             entity_id, entity_type = talk["entity_id"], talk["entity_type"]
         if entity_id is None:
             entity_id = default_entity(talk_id or 0)
+        told = str(talk_id) if talk_id_as_text and talk_id is not None else talk_id
+        if created_by is None:
+            created_by = USER_ID if type == OUTGOING else 0
         with self._lock:
-            self._ever += 1
-            event_id = event_id or _sortable_id(created_at, self._ever)
-            told = str(talk_id) if talk_id_as_text and talk_id is not None else talk_id
+            event_id = event_id or self._next_id(created_at)
             message = _message(event_id, message_id, told, origin)
             self._put(
-                {
-                    "id": event_id,
-                    "type": type,
-                    "entity_id": entity_id,
-                    "entity_type": entity_type,
-                    "created_by": _USER_ID if type == OUTGOING else 0,
-                    "created_at": created_at,
-                    "value_after": [] if is_of_talk else [message],
-                    "value_before": [],
-                    "account_id": ACCOUNT_ID,
-                    "_embedded": _entity(entity_id, contact_id),
-                }
+                event_id,
+                created_at,
+                type=type,
+                entity_id=entity_id,
+                entity_type=entity_type,
+                created_by=created_by,
+                value_after=[] if type in _OF_TALKS else [message],
+                value_before=[],
+                _embedded=_entity(entity_id, contact_id),
+            )
+        return event_id
+
+    def add_move(
+        self, created_at: int, lead_id: int, before: Item, after: Item, created_by: int
+    ) -> str:
+        """Add the event that a lead moved, which is of no chat.
+
+        Args:
+            created_at: When it moved, in Unix seconds.
+            lead_id: The lead.
+            before: Where it was: ``id`` of the status, and ``pipeline_id``.
+            after: Where it is now.
+            created_by: The user who moved it, 0 for nobody's user.
+
+        Returns:
+            The event's id.
+        """
+        with self._lock:
+            event_id = self._next_id(created_at)
+            self._put(
+                event_id,
+                created_at,
+                type=STATUS_CHANGED,
+                entity_id=lead_id,
+                entity_type="lead",
+                created_by=created_by,
+                value_after=[{"lead_status": after}],
+                value_before=[{"lead_status": before}],
+                _embedded=_entity(lead_id, None),
             )
         return event_id
 
@@ -136,11 +168,17 @@ class Events:
             )
             return self._events[begin:end][::-1]
 
-    def _put(self, event: Item) -> None:
-        if event["id"] in self._by_id:
-            self._drop(event["id"])
+    def _next_id(self, created_at: int) -> str:
+        self._ever += 1
+        return _sortable_id(created_at, self._ever)
+
+    def _put(self, event_id: str, created_at: int, **fields: object) -> None:
+        if event_id in self._by_id:
+            self._drop(event_id)
+        known = {"id": event_id, "created_at": created_at, "account_id": ACCOUNT_ID}
+        event: Item = {**known, **fields}
         insort(self._events, event, key=_time_and_id)
-        self._by_id[event["id"]] = event
+        self._by_id[event_id] = event
 
     def _drop(self, event_id: str) -> None:
         event = self._by_id.pop(event_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from sandbox.crm.item import ACCOUNT_ID, OWN_ORIGIN
+from sandbox.account import ACCOUNT_ID
+from sandbox.crm.item import OWN_ORIGIN
 
 if TYPE_CHECKING:
     from sandbox.crm.item import Item
@@ -105,24 +106,29 @@ class Talks:
                 self._of_chat.setdefault(talk["chat_id"], []).append(talk_id)
             self._talks[talk_id] = talk
 
-    def touch(self, chat_id: str, at: int) -> Item | None:
-        """Let something happen in the talk that a chat has now.
+    def touch(self, talk_id: int, at: int) -> Item:
+        """Let something happen in a talk.
 
         Args:
-            chat_id: The conversation.
+            talk_id: The talk's id.
             at: When, in Unix seconds. The talk was updated then or later.
 
         Returns:
-            The talk; None if the chat has none.
+            The talk.
+
+        Raises:
+            KeyError: There is no such talk.
         """
         with self._lock:
-            ids = self._of_chat.get(chat_id)
-            if not ids:
-                return None
-            talk = self._talks[ids[-1]]
+            talk = self._talks[talk_id]
             touched = {**talk, "updated_at": max(at, talk["updated_at"])}
-            self._talks[ids[-1]] = touched
+            self._talks[talk_id] = touched
             return touched
+
+    def of_chat(self, chat_id: str) -> list[int]:
+        """Return the talks of a chat by id, the one it has now last."""
+        with self._lock:
+            return list(self._of_chat.get(chat_id, ()))
 
     def remove(self, talk_id: int) -> None:
         """Remove a talk. Its events stay.

@@ -87,7 +87,7 @@ def test_it_serves_as_many_generated_conversations_as_told() -> None:
         assert response.json() == {"messages": store.rows(ids[2])}
 
 
-def test_it_serves_talks_and_events_if_told_so() -> None:
+def test_it_serves_the_crm_if_told_so() -> None:
     with running("--conversations", "3", "--messages", "2", "--crm") as process:
         lines = lines_until_ready(process)
         settings = dict(line.rstrip("\n").split("=", 1) for line in lines)
@@ -95,6 +95,7 @@ def test_it_serves_talks_and_events_if_told_so() -> None:
             settings["TAP_KOMMO_CHATS_CRM_URL"] == (settings["TAP_KOMMO_CHATS_API_URL"])
         )
         assert json.loads(settings["TAP_KOMMO_CHATS_CRM_ORIGINS"]) == [OWN_ORIGIN]
+        assert json.loads(settings["TAP_KOMMO_CHATS_NATIVE_CHANNELS"]) is True
         token = settings["TAP_KOMMO_CHATS_CRM_ACCESS_TOKEN"]
         response = requests.get(
             settings["TAP_KOMMO_CHATS_CRM_URL"] + "/api/v4/talks",
@@ -125,6 +126,14 @@ def test_it_misbehaves_as_told() -> None:
         assert (faults["server_error"], faults["seed"], faults["html"]) == (0.05, 7, 0)
 
 
+def test_its_crm_answers_on_the_terms_that_it_is_told() -> None:
+    with running("--crm", "--crm-terms", '{"addon": false}') as process:
+        settings = dict(line.split("=", 1) for line in lines_until_ready(process))
+        url = settings["TAP_KOMMO_CHATS_API_URL"].rstrip("\n")
+        terms = requests.get(url + "/_sandbox/terms", timeout=10).json()
+        assert (terms["addon"], terms["administrator"]) == (False, True)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_cleanly_on_a_signal(number: signal.Signals) -> None:
     with running() as process:
@@ -151,6 +160,7 @@ def test_it_writes_the_same_settings_to_a_file(tmp_path: Path) -> None:
         (["--webhooks-file", "/nonexistent/file"], 1, "/nonexistent/file"),
         (["--faults", '{"htlm": 1}'], 2, "There are: seed, latency, jitter"),
         (["--faults", "html"], 2, "no faults"),
+        (["--crm-terms", '{"adon": 1}'], 2, "There are: refused, addon"),
         (["--conversations", "3"], 2, "go together"),
         (["--messages", "3"], 2, "go together"),
         (["--conversations", "-3", "--messages", "3"], 2, "not a count: '-3'"),

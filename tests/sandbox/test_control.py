@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from sandbox import ConversationStore, CrmStore, Faults, Sandbox
+from sandbox import ConversationStore, CrmStore, Faults, Sandbox, Terms
 from tests.sandbox.crm.asking import AT, with_talks
 from tests.sandbox.misbehaving import misbehaving
 from tests.sandbox.requesting import TIMEOUT, control, get, ids, row
@@ -139,3 +139,110 @@ def test_unknown_faults_over_http_are_refused_and_change_nothing() -> None:
 def test_control_requests_meet_no_fault() -> None:
     with misbehaving(reset_before=1, latency=TIMEOUT) as sandbox:
         assert control(sandbox, "GET", "/requests").json()["total"] == 0
+
+
+def test_terms_are_set_and_shown_over_http(sandbox: Sandbox) -> None:
+    put = control(sandbox, "PUT", "/terms", {"addon": False, "forbidden_talks": [1]})
+    assert put.status_code == 200
+    assert sandbox.crm.terms == Terms(addon=False, forbidden_talks=frozenset({1}))
+    shown = control(sandbox, "GET", "/terms").json()
+    assert shown == put.json()
+    assert (shown["addon"], shown["message_order"]) == (False, "mixed")
+    assert control(sandbox, "PUT", "/terms", shown).json() == shown
+
+
+def test_unknown_terms_over_http_are_refused_and_change_nothing(
+    sandbox: Sandbox,
+) -> None:
+    response = control(sandbox, "PUT", "/terms", {"adon": False})
+    assert response.status_code == 400
+    assert "addon" in response.json()["error_description"]
+    assert sandbox.crm.terms == Terms()
+
+
+def test_native_messages_are_added_changed_and_removed_over_http(
+    sandbox: Sandbox,
+) -> None:
+    with_talks(sandbox.crm.store, 1, origin="waba")
+    path = "/talks/1/messages"
+    first = {"id": "a", "text": "Hi", "created_at": AT}
+    assert control(sandbox, "POST", path, first).status_code == 201
+    reply = {"id": "b", "user_id": 7, "created_at": AT + 1}
+    assert control(sandbox, "POST", path, reply).json()["type"] == "outgoing"
+    edit = control(sandbox, "PATCH", f"{path}/a", {"text": "new"})
+    assert edit.status_code == 204
+    assert control(sandbox, "DELETE", f"{path}/b").status_code == 204
+    (left,) = control(sandbox, "GET", path).json()["messages"]
+    assert (left["id"], left["text"], left["created_at"]) == ("a", "new", AT)
+    told = [(e["created_at"], e["created_by"]) for e in sandbox.crm.store.events.all()]
+    assert told == [(AT + 1, 7), (AT, 0)]
+
+
+def test_a_native_message_comes_now_unless_told(sandbox: Sandbox) -> None:
+    with_talks(sandbox.crm.store, 1)
+    sandbox.clock = lambda: AT + 60.9
+    added = control(sandbox, "POST", "/talks/1/messages", {})
+    assert added.json()["created_at"] == AT + 60
+
+
+def test_talks_are_opened_closed_and_reopened_over_http(sandbox: Sandbox) -> None:
+    crm = sandbox.crm.store
+    opened = {"chat_id": "chat", "origin": "waba", "created_at": AT}
+    assert control(sandbox, "PUT", "/talks/5", opened).status_code == 204
+    status = []
+    for change in ("close", "reopen"):
+        assert control(sandbox, "POST", f"/talks/5/{change}").status_code == 204
+        status += [talk["status"] for talk in crm.talks.all()]
+    assert status == ["closed", "in_work"]
+    assert [e["type"] for e in crm.events.all()] == ["talk_closed", "talk_created"]
+
+
+def test_leads_are_changed_and_moved_over_http(sandbox: Sandbox) -> None:
+    crm = sandbox.crm.store
+    crm.leads.add(80, created_at=AT)
+    renamed = {"name": "new", "updated_at": AT + 1}
+    assert control(sandbox, "PATCH", "/leads/80", renamed).status_code == 204
+    assert crm.events.all() == []
+    lost = {"status_id": 143, "loss_reason_id": 5_501, "updated_at": AT + 2}
+    assert control(sandbox, "PATCH", "/leads/80", lost).status_code == 204
+    (lead,) = crm.leads.all()
+    assert (lead["name"], lead["status_id"], lead["loss_reason_id"]) == (
+        "new",
+        143,
+        5_501,
+    )
+    assert [e["created_at"] for e in crm.events.all()] == [AT + 2]
+
+
+def test_users_are_removed_over_http(sandbox: Sandbox) -> None:
+    sandbox.crm.store.users.add(7, "Ann")
+    assert control(sandbox, "DELETE", "/users/7").status_code == 204
+    assert sandbox.crm.store.users.all() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/talks/1/messages", [], 400),
+        ("POST", "/talks/1/messages", {"created_at": "now"}, 400),
+        ("POST", "/talks/1/messages", {"author": "Ann"}, 400),
+        ("POST", "/talks/9/messages", {}, 404),
+        ("POST", "/talks/x/messages", {}, 404),
+        ("PATCH", "/talks/1/messages/none", {}, 404),
+        ("DELETE", "/talks/1/messages/none", None, 404),
+        ("PUT", "/talks/2", {}, 400),
+        ("POST", "/talks/9/close", None, 404),
+        ("POST", "/talks/9/reopen", None, 404),
+        ("PATCH", "/leads/9", {}, 404),
+        ("PATCH", "/leads/9", {"status_id": 142}, 404),
+        ("DELETE", "/users/9", None, 404),
+    ],
+)
+def test_a_wrong_control_request_to_the_crm_is_refused(
+    sandbox: Sandbox, method: str, path: str, body: object, status: int
+) -> None:
+    crm = sandbox.crm.store
+    with_talks(crm, 1)
+    before = crm.talks.all()
+    assert control(sandbox, method, path, body).status_code == status
+    assert (crm.talks.all(), crm.messages.all(), crm.events.all()) == (before, [], [])

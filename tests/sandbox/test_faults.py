@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sandbox import Faults, Strike, strike
-from sandbox.faults import FaultRun, faults_from_json, faults_to_json
+from sandbox.faults import FaultRun
+from sandbox.options import from_json, to_json
 from tests.sandbox.misbehaving import share
 
 ANSWERS = (
@@ -174,8 +175,8 @@ def test_shares_may_add_up_to_one() -> None:
 
 def test_json_reads_as_the_faults_it_was_written_from() -> None:
     faults = replace(EVERYTHING, retry_after=1.5, only=frozenset({"b", "a"}))
-    assert faults_from_json(faults_to_json(faults)) == faults
-    assert faults_from_json(b"{}") == Faults()
+    assert from_json(Faults, to_json(faults), "fault") == faults
+    assert from_json(Faults, b"{}", "fault") == Faults()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_json_reads_as_the_faults_it_was_written_from() -> None:
 )
 def test_json_that_is_not_right_is_an_error(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        faults_from_json(text)
+        from_json(Faults, text, "fault")
 
 
 def test_no_second_lets_more_requests_through_than_the_limit() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from sandbox import CRM_ROOT, CrmApi, Refusal, RequestParts
 from tests.sandbox.requesting import TIMEOUT
 
 if TYPE_CHECKING:
@@ -22,6 +23,37 @@ def ask(
     headers = {"Authorization": f"Bearer {sandbox.crm_token}", **headers}
     with requests.Session() as session:
         return session.request(method, url, headers=headers, timeout=TIMEOUT)
+
+
+def asked(crm: CrmStore | CrmApi, target: str, **options: Any) -> tuple[int, Any]:
+    """Ask for a target under ``/api/v4/`` without a server.
+
+    Args:
+        crm: What to ask. A store is served as usual.
+        target: Path and query.
+        **options: Other than usual attributes of the API, such as ``terms``.
+
+    Returns:
+        The status, and the content.
+    """
+    api = crm if isinstance(crm, CrmApi) else CrmApi(crm, **options)
+    headers = {"Authorization": f"Bearer {api.token}"}
+    request = api.check(RequestParts("GET", f"{CRM_ROOT}/{target}", headers, at=AT))
+    answer = api.error(request) if isinstance(request, Refusal) else api.answer(request)
+    return answer.status, answer.content
+
+
+def rows(crm: CrmStore | CrmApi, target: str, **options: Any) -> list[Any]:
+    """Ask without a server for a page of a list; 204 is an empty one."""
+    status, content = asked(crm, target, **options)
+    assert status in {200, 204}
+    (listed,) = content["_embedded"].values()
+    return list(listed)
+
+
+def ids(crm: CrmStore | CrmApi, target: str, **options: Any) -> list[Any]:
+    """Ask without a server for the ids of a page."""
+    return [row["id"] for row in rows(crm, target, **options)]
 
 
 def event_ids(response: requests.Response) -> list[str]:

@@ -63,15 +63,19 @@ def test_too_many_crm_requests_get_problem_json(sandbox: Sandbox) -> None:
     assert response.headers["Retry-After"] == "2"
 
 
+@pytest.mark.parametrize(
+    "target", ["events?filter[created_at]", "leads?filter[updated_at]"]
+)
 def test_crm_pages_meet_the_same_faults_whatever_the_times_asked_for(
-    sandbox: Sandbox, crm: CrmStore
+    sandbox: Sandbox, crm: CrmStore, target: str
 ) -> None:
     with_events(crm, 1)
+    crm.leads.add(1, created_at=AT)
     met = []
     for since in (AT - 1, AT - 2):
         sandbox.faults = Faults(server_error=0.5, seed=1)
-        target = f"events?filter[created_at][from]={since}&page="
-        met.append([ask(sandbox, f"{target}{n}").status_code for n in range(1, 13)])
+        pages = f"{target}[from]={since}&page="
+        met.append([ask(sandbox, f"{pages}{n}").status_code for n in range(1, 13)])
     assert met[0] == met[1]
     assert 502 in met[0]
     assert 200 in met[0] or 204 in met[0]

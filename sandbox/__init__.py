@@ -29,7 +29,7 @@ from sandbox.seed.conversations import (
     generated_store,
     seeded_store,
 )
-from sandbox.seed.talks import seeded_crm
+from sandbox.seed.crm import seeded_crm
 from sandbox.server import Sandbox
 from sandbox.webhooks import WebhooksFile
 

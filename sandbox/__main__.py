@@ -16,7 +16,7 @@ from sandbox.crm.terms import USUAL_TERMS, Terms
 from sandbox.faults import NO_FAULTS, Faults
 from sandbox.options import from_json
 from sandbox.seed.conversations import generated_store, seeded_store
-from sandbox.seed.talks import seeded_crm
+from sandbox.seed.crm import seeded_crm
 from sandbox.server import Sandbox
 from sandbox.webhooks import WebhooksFile
 

@@ -39,7 +39,7 @@ _TYPES = {
     "location": 15,
     "contact": 15,
 }
-_FILE_NAMES = {
+FILE_NAMES = {
     "picture": "photo {}.jpg",
     "video": "vídeo_{}.mp4",
     "voice": "voice-{}.ogg",
@@ -63,7 +63,8 @@ def new_id(rng: random.Random) -> str:
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
-def _happens(rng: random.Random, percent: int) -> bool:
+def happens(rng: random.Random, percent: int) -> bool:
+    """Draw whether something happens."""
     return rng.randrange(100) < percent
 
 
@@ -75,12 +76,12 @@ def client_from(rng: random.Random) -> Row:
         "name": rng.choice(CLIENT_NAMES),
         "client_id": f"client-{rng.getrandbits(32):08x}",
     }
-    if _happens(rng, 60):
+    if happens(rng, 60):
         client["phone"] = f"+120255501{number:02}"
-        client["email"] = "" if _happens(rng, 50) else f"client{number}@example.com"
-    if _happens(rng, 40):
+        client["email"] = "" if happens(rng, 50) else f"client{number}@example.com"
+    if happens(rng, 40):
         client["avatar"] = f"https://media.example.com/avatars/{number}.jpg"
-    if _happens(rng, 10):
+    if happens(rng, 10):
         client["locale"] = rng.choice(("pt_BR", "es_AR", "ru_RU", "ar"))
     return client
 
@@ -91,7 +92,7 @@ def conversation(rng: random.Random, people: People, size: int) -> Iterator[Row]
     gaps = [_gap(rng) for _ in groups]
     at = rng.randrange(FIRST, LAST - sum(gaps))
     # A conversation leaves empty values out or shows them, as its samples do.
-    lean = _happens(rng, 50)
+    lean = happens(rng, 50)
     earlier: str | None = None
     for rows, gap in zip(groups, gaps, strict=True):
         at += gap
@@ -122,7 +123,7 @@ def conversation(rng: random.Random, people: People, size: int) -> Iterator[Row]
 def _group_sizes(rng: random.Random, size: int) -> Iterator[int]:
     """Yield how many rows each message takes: several attachments take several."""
     while size > 0:
-        rows = min(size, rng.randrange(2, 5)) if _happens(rng, 3) else 1
+        rows = min(size, rng.randrange(2, 5)) if happens(rng, 3) else 1
         yield rows
         size -= rows
 
@@ -156,7 +157,7 @@ def _content(rng: random.Random, *, in_group: bool) -> Row:
         "contact": {"name": "", "phone": ""},
     }
     if kind == "text":
-        content["text"] = _text(rng)
+        content["text"] = text(rng)
     elif kind == "location":
         content["location"] = {
             "lon": rng.uniform(-180, 180),
@@ -169,16 +170,17 @@ def _content(rng: random.Random, *, in_group: bool) -> Row:
         }
     else:
         content["media"] = f"https://media.example.com/{kind}/{number}?v=1&s=a%2Fb"
-    if kind in _FILE_NAMES:
-        content["file_name"] = _FILE_NAMES[kind].format(number)
+    if kind in FILE_NAMES:
+        content["file_name"] = FILE_NAMES[kind].format(number)
         content["file_size"] = rng.choice(_FILE_SIZES)
     if kind in ("picture", "video"):
         content["thumbnail"] = f"https://media.example.com/small/{number}.jpg"
-        content["text"] = rng.choice(CAPTIONS) if _happens(rng, 30) else ""
+        content["text"] = rng.choice(CAPTIONS) if happens(rng, 30) else ""
     return content
 
 
-def _text(rng: random.Random) -> str:
+def text(rng: random.Random) -> str:
+    """Draw what somebody writes."""
     chance = rng.randrange(100)
     if chance < 2:  # noqa: PLR2004 - percent of long texts
         paragraphs = rng.randrange(10, 40)
@@ -196,15 +198,15 @@ def _extras(rng: random.Random, row: Row, earlier: str | None) -> None:
     Its webhooks carry fields like these, so one day the history may.
     """
     message = row["message"]
-    if earlier and _happens(rng, 4):
+    if earlier and happens(rng, 4):
         message["reply_to"] = {"message": {"id": earlier, "text": "…"}}
-    if _happens(rng, 2):
+    if happens(rng, 2):
         message["forwards"] = [{"id": new_id(rng), "depth": 1}, "plain", None]
-    if _happens(rng, 2):
+    if happens(rng, 2):
         message["template"] = None
-    if message["type"] in ("voice", "video", "audio") and _happens(rng, 50):
+    if message["type"] in ("voice", "video", "audio") and happens(rng, 50):
         message["media_duration"] = rng.randrange(1, 900)
-    if _happens(rng, 2):
+    if happens(rng, 2):
         row["source"] = {"external_id": "sandbox line 2"}
-    if _happens(rng, 2):
-        row["is_imported"] = _happens(rng, 50)
+    if happens(rng, 2):
+        row["is_imported"] = happens(rng, 50)

@@ -1,41 +1,40 @@
-"""Talks and events of invented conversations."""
+"""Talks and events of invented conversations of the own channel."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.crm.events import INCOMING, OUTGOING, TALK_CREATED
-from sandbox.crm.store import CrmStore
+from sandbox.crm.events import INCOMING, OUTGOING, TALK_CLOSED, TALK_CREATED
 from sandbox.seed.times import FIRST, HOUR, SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from sandbox.chats.store import ConversationStore, Row
     from sandbox.crm.item import Item
 
-# Every so many conversations one has had an earlier talk, has a talk that is closed
-# by now, or stands beside a talk of another channel.
+# Every so many conversations one has had an earlier talk, or a talk that is closed by
+# now.
 _TWO_TALKS_EVERY = 7
 _CLOSED_EVERY = 5
-_FOREIGN_EVERY = 10
-_FEWEST_FOREIGN = 4
-_FOREIGN_ORIGINS = ("waba", "telegram")
 _EVENTS_OF_MESSAGES = 3
 _FIRST_TALK = 1001
 _FIRST_CONTACT = 3_100_001
 _FIRST_LEAD = 26_000_001
-_FIRST_FOREIGN = 10_000_001
 
 
-def seeded_crm(store: ConversationStore) -> CrmStore:
-    """Return a new store with the talks and events of a store's conversations.
+def own_talks(
+    store: ConversationStore, user_ids: Mapping[str, int]
+) -> tuple[list[Item], list[Item]]:
+    """Return the talks and events of a store's conversations, each as one is added.
 
-    Each conversation has a talk of the own channel, every seventh an earlier one as
-    well. The newest few messages of each have raised events. Some talks of other
-    channels are among them, whose chats are not in the store. The ids of talks and
-    contacts depend on nothing but the conversation's place in the store.
+    Each conversation has a talk, every seventh an earlier one as well. The newest few
+    messages of each have raised events. The ids of talks and contacts depend on nothing
+    but the conversation's place in the store.
 
     Args:
         store: The conversations.
+        user_ids: Who writes in them, by the id of the sender.
     """
     talks: list[Item] = []
     events: list[Item] = []
@@ -45,19 +44,10 @@ def seeded_crm(store: ConversationStore) -> CrmStore:
         rows = [] if raw_or_empty else store.rows(conversation_id)
         # Of two talks, the earlier one has the older half of the messages.
         earlier = len(rows) // 2 if _has_two_talks(place) else 0
-        talks += _talks_of(place, conversation_id, rows, earlier)
-        events += _events_of(talks[-1], rows, earlier)
-    times = [talk["updated_at"] for talk in talks] or [FIRST // SECOND]
-    for number in range(max(_FEWEST_FOREIGN, len(times) // _FOREIGN_EVERY)):
-        at = times[number * _FOREIGN_EVERY % len(times)]
-        _foreign_talk(number, at, talks, events)
-    crm = CrmStore()
-    # In the order they began, as if they had come in one by one.
-    for talk in sorted(talks, key=lambda each: (each["created_at"], each["talk_id"])):
-        crm.talks.add(**talk)
-    for event in sorted(events, key=lambda each: (each["created_at"], each["talk_id"])):
-        crm.events.add(**event)
-    return crm
+        talks_here = _talks_of(place, conversation_id, rows, earlier)
+        talks += talks_here
+        events += _events_of(talks_here, rows, earlier, user_ids)
+    return talks, events
 
 
 def _talks_of(
@@ -99,43 +89,41 @@ def _talks_of(
     return [closed, current]
 
 
-def _events_of(current: Item, rows: list[Row], earlier: int) -> list[Item]:
-    """Return the events of one conversation.
+def _events_of(
+    talks: list[Item], rows: list[Row], earlier: int, user_ids: Mapping[str, int]
+) -> Iterator[Item]:
+    """Yield the events of one conversation.
 
     Args:
-        current: Its current talk. The earlier one, if any, has the id before.
+        talks: Its talks. The earlier one, if any, has the id before the current one's.
         rows: Its messages, newest first.
         earlier: How many of them are of the earlier talk.
+        user_ids: Who writes in it, by the id of the sender.
     """
     if not rows:
-        return []
+        return
+    current = talks[-1]
     talk_id = current["talk_id"]
-    created = {
+    yield {
         "created_at": current["created_at"],
         "type": TALK_CREATED,
         "talk_id": talk_id,
     }
-    of_messages = (
-        {
+    for place, row in enumerate(rows[:_EVENTS_OF_MESSAGES]):
+        yield {
             "created_at": _seconds(row),
             "type": OUTGOING if "receiver" in row else INCOMING,
             "talk_id": talk_id if place < len(rows) - earlier else talk_id - 1,
             "message_id": row["message"]["id"],
+            "created_by": user_ids.get(row["sender"]["id"], 0),
         }
-        for place, row in enumerate(rows[:_EVENTS_OF_MESSAGES])
-    )
-    return [created, *of_messages]
-
-
-def _foreign_talk(number: int, at: int, talks: list[Item], events: list[Item]) -> None:
-    """Add a talk of another channel and its event."""
-    ids = {
-        "talk_id": _FIRST_FOREIGN + number,
-        "origin": _FOREIGN_ORIGINS[number % len(_FOREIGN_ORIGINS)],
-    }
-    chat_id = f"{number:08x}-0000-4000-b000-000000000001"
-    talks.append({**ids, "chat_id": chat_id, "created_at": at, "updated_at": at})
-    events.append({**ids, "created_at": at})
+    for talk in talks:
+        if not talk["is_in_work"]:
+            yield {
+                "created_at": talk["updated_at"],
+                "type": TALK_CLOSED,
+                "talk_id": talk["talk_id"],
+            }
 
 
 def _has_two_talks(place: int) -> bool:

@@ -265,12 +265,3 @@ def test_a_list_of_talks_may_end_early_but_only_without_a_filter(
     assert talk_ids(ask(sandbox, "talks?filter[talk_id][]=1")) == [1]
     assert talk_ids(ask(sandbox, "talks?filter[only_in_work]=1")) == [4, 3, 2, 1]
     assert ask(sandbox, "talks/1").status_code == 200
-
-
-def test_the_account_tells_its_id_in_the_chats_to_who_asks(sandbox: Sandbox) -> None:
-    account = {"id": 17029541, "name": "Sandbox", "subdomain": "sandbox"}
-    response = ask(sandbox, "account")
-    assert response.headers["Content-Type"].startswith("application/hal+json")
-    assert response.json() == account
-    told = ask(sandbox, "account?with=users_groups,amojo_id").json()
-    assert told == {**account, "amojo_id": sandbox.scope_id.split("_")[1]}

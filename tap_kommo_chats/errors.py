@@ -52,16 +52,24 @@ class RunError(TapError):
     """No conversation can be read, so the run stops at once."""
 
 
-class NotFoundError(RunError):
+class RefusedError(RunError):
+    """The CRM does not give what was asked for. It may give other things."""
+
+
+class NotFoundError(RefusedError):
     """There is no such thing in the CRM."""
 
 
-class BadRequestError(RunError):
+class BadRequestError(RefusedError):
     """The CRM does not take the request's parameters."""
 
 
-class ForbiddenError(RunError):
+class ForbiddenError(RefusedError):
     """The CRM does not show one thing to the token's user. It may show others."""
+
+
+class PlanError(RefusedError):
+    """The account's plan does not include what was asked for."""
 
 
 class IncompleteRunError(TapError):

@@ -34,6 +34,12 @@ from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 from tap_kommo_chats.streams.conversations import ConversationsStream
 from tap_kommo_chats.streams.maps import map_problems
+from tap_kommo_chats.streams.mirrored import (
+    AccountsStream,
+    LeadsStream,
+    PipelinesStream,
+    UsersStream,
+)
 from tap_kommo_chats.streams.runs import RunsStream
 from tap_kommo_chats.streams.talks import TalksStream
 from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
@@ -53,9 +59,13 @@ if TYPE_CHECKING:
 
 STREAMS: tuple[type[PlainStream], ...] = (
     ChatHistoryStream,
+    AccountsStream,
     ConversationsStream,
+    LeadsStream,
+    PipelinesStream,
     RunsStream,
     TalksStream,
+    UsersStream,
 )
 """All streams that there are."""
 
@@ -184,25 +194,25 @@ class TapKommoChats(Tap):
             raise SettingsError([problem]) from None
 
     def discover_streams(self) -> Sequence[Stream]:
-        """Make the tap's streams, the talks where there is a CRM."""
+        """Make the tap's streams, those of the CRM where there is one."""
         masks, _ = parse_masks(self.config)
         return [
             kind(self, lambda: self.run, masks)
             for kind in STREAMS
-            if kind is not TalksStream or self.config.get("crm_url")
+            if not kind.needs_crm or self.config.get("crm_url")
         ]
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The streams in the order in which they are written: that of their names.
+        """The streams in the order in which they are written.
 
-        So what is told of the conversations comes after the reading of their messages.
-        The run itself comes at its end.
+        The messages come first, because what all others tell is known when they were
+        read. The run itself comes at its end.
         """
         found = super().streams
-        if RunsStream.name in found:
-            found[RunsStream.name] = found.pop(RunsStream.name)
-        return found
+        places = {ChatHistoryStream.name: -1, RunsStream.name: 1}
+        ordered = sorted(found, key=lambda name: (places.get(name, 0), name))
+        return {name: found[name] for name in ordered}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a state that this tap wrote.

@@ -107,6 +107,13 @@ def _lead(lead: Item, asked: Collection[str]) -> Item:
     return shown
 
 
+def _one_lead(store: CrmStore, request: CrmRequest) -> Item | None:
+    lead = None if request.id is None else store.leads.get(request.id)
+    if lead is None or (lead["is_deleted"] and not request.terms.deleted_leads_listed):
+        return None
+    return _lead(lead, request.parameters.parts())
+
+
 def _pipelines(store: CrmStore) -> list[Item]:
     return store.pipelines.all()
 
@@ -225,6 +232,7 @@ ENDPOINTS = {
         },
     ),
     f"{CRM_ROOT}/leads/pipelines": whole("pipelines", _pipelines),
+    f"{CRM_ROOT}/leads/{{id}}": single("lead", _one_lead, {"with": _LEAD_PARTS}),
     f"{CRM_ROOT}/events": listed(
         "events", _events, {"filter[type]": WORDS, **times("created_at")}
     ),

@@ -1,4 +1,4 @@
-"""The CRM API v4: the account, events and talks, page by page.
+"""The CRM API v4: the account, who is in it, events, talks and leads, page by page.
 
 What is wrong with a request is mostly wrong with all: the run cannot tell what changed,
 so a failure is everyone's (`RunError`). Those of one thing alone have errors of their
@@ -44,9 +44,18 @@ Query: TypeAlias = "list[tuple[str, str]]"
 """Names and values of a query, not yet encoded."""
 
 ACCOUNT = "/api/v4/account"
+USERS = "/api/v4/users"
+LEADS = "/api/v4/leads"
+_LEAD = f"{LEADS}/{{}}"
+PIPELINES = f"{LEADS}/pipelines"
 EVENTS = "/api/v4/events"
 TALKS = "/api/v4/talks"
 _TALK = f"{TALKS}/{{}}"
+
+_WITH_ACCOUNT = "with=amojo_id,users_groups,datetime_settings"
+_WITH_LEADS = ("with", "loss_reason,source")
+_LEADS_ORDER = [("order[updated_at]", "desc")]
+_CHANGED_FROM = "filter[updated_at][from]"
 
 _FORBIDDEN_AT_MOST = 20
 """So many refusals of an endpoint in a row are not each for its own reason."""
@@ -76,11 +85,11 @@ class CrmApi:
         self._is_crm = False
         self._forbidden: Counter[str] = Counter()
 
-    def amojo_id(self) -> str | None:
-        """Ask what the account is called in Kommo's chats.
+    def account(self) -> Answer:
+        """Ask which account it is, what it is called in the chats, and its time zone.
 
         Returns:
-            Its id there; None if the CRM does not say, which it need not.
+            The account; None if the CRM does not say, which it need not.
 
         Raises:
             RunError: If no usable answer can be had.
@@ -91,9 +100,60 @@ class CrmApi:
                 return None
             return read_answer(response, ACCOUNT, is_crm=self._is_crm)
 
-        answer = self._ask(ACCOUNT, "with=amojo_id", read) or {}
-        amojo_id = answer.get("amojo_id")
-        return amojo_id if isinstance(amojo_id, str) else None
+        return self._ask(ACCOUNT, _WITH_ACCOUNT, read)
+
+    def users(self) -> Iterator[Page]:
+        """Go through the users, which only an administrator sees.
+
+        Raises:
+            ForbiddenError: If the token's user is none.
+            RunError: If no usable answer can be had.
+        """
+        return self._pages(USERS, [("with", "amojo_id,group,role")], "users")
+
+    def pipelines(self) -> list[object]:
+        """Ask for all pipelines with their statuses, which come in one answer.
+
+        Raises:
+            RunError: If no usable answer can be had.
+        """
+        answer = self._get(PIPELINES, "", PIPELINES)
+        return [] if answer is None else rows_of(answer, "pipelines")
+
+    def leads_changed(self, since_ms: int | None) -> Iterator[Page]:
+        """Go through the leads, the last changed first.
+
+        Args:
+            since_ms: Only those that changed from then on, in milliseconds since 1970,
+                where the account has filters on leads (amoCRM's may lack them); None
+                to ask for no filter.
+
+        Raises:
+            BadRequestError: If the CRM does not take the filter.
+            RunError: If no usable answer can be had.
+        """
+        query = [] if since_ms is None else [(_CHANGED_FROM, str(since_ms // 1000))]
+        return self._pages(LEADS, [*query, *_LEADS_ORDER, _WITH_LEADS], "leads")
+
+    def leads_numbered(self, lead_ids: Iterable[int]) -> Iterator[Page]:
+        """Go through the leads of some numbers, as far as the filter is heeded.
+
+        Raises:
+            BadRequestError: If the CRM does not take the filter.
+            RunError: If no usable answer can be had.
+        """
+        query = [("filter[id][]", str(lead_id)) for lead_id in lead_ids]
+        return self._pages(LEADS, [*query, _WITH_LEADS], "leads")
+
+    def lead(self, lead_id: int) -> Answer:
+        """Ask for one lead.
+
+        Raises:
+            NotFoundError: If there is none of that number.
+            ForbiddenError: If the CRM does not show it.
+            RunError: If no usable answer can be had.
+        """
+        return self._get(_LEAD.format(lead_id), urlencode([_WITH_LEADS]), _LEAD)
 
     def events(
         self, types: Iterable[str], since_ms: int | None, until_ms: int

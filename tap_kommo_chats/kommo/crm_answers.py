@@ -15,6 +15,7 @@ from tap_kommo_chats.errors import (
     BadRequestError,
     ForbiddenError,
     NotFoundError,
+    PlanError,
     RunError,
 )
 from tap_kommo_chats.kommo.answers import (
@@ -73,6 +74,7 @@ def read_answer(
         BadRequestError: For 400.
         ForbiddenError: For a 403 that says neither that the token lacks a scope nor
             that the address is blocked: of what was asked for alone (seen).
+        PlanError: For 402.
         RunError: For what stays as it is until an operator changes something.
     """
     if response.status_code == HTTPStatus.NO_CONTENT:
@@ -90,6 +92,8 @@ def read_answer(
         raise NotFoundError(msg)
     if advice == NOT_ALLOWED:
         raise ForbiddenError(msg)
+    if response.status_code == HTTPStatus.PAYMENT_REQUIRED:
+        raise PlanError(msg)
     raise RunError(msg)
 
 

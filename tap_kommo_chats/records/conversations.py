@@ -48,6 +48,11 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         required=True,
         description="The channel and the account it was read from.",
     ),
+    th.Property(
+        "account_id",
+        th.IntegerType,
+        description="Kommo's number of the account. Null without the CRM.",
+    ),
     _time("run_started_at", "When the run began that tells this.", required=True),
     th.Property(
         "sources",
@@ -135,18 +140,22 @@ _OUTCOMES: dict[Outcome | None, str] = {
 }
 
 
-def to_record(entry: Entry, scope_id: str, started_ms: int) -> Record:
+def to_record(
+    entry: Entry, scope_id: str, account_id: int | None, started_ms: int
+) -> Record:
     """Make a conversation's record.
 
     Args:
         entry: What the run knows of it.
         scope_id: The scope the run reads.
+        account_id: Kommo's number of its account; None when it is not known.
         started_ms: When the run began, in milliseconds since 1970.
     """
     activity_ms = entry.last_activity_ms
     return {
         "conversation_id": entry.conversation_id,
         "scope_id": scope_id,
+        "account_id": account_id,
         "run_started_at": format_instant(started_ms),
         "sources": list(entry.sources),
         "outcome": _OUTCOMES.get(entry.outcome),

@@ -7,9 +7,12 @@ travels in `extra` too. Nothing is lost, and nothing stands in two places.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tap_kommo_chats.integers import INT64, integer_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Known: TypeAlias = "dict[str, tuple[type, ...] | Known]"
 """The fields that a schema knows: of which Python types, or with which fields."""
@@ -17,11 +20,15 @@ Known: TypeAlias = "dict[str, tuple[type, ...] | Known]"
 FieldPath: TypeAlias = tuple[str, ...]
 """The names that lead to a field, from the outside in."""
 
+LiftedPath: TypeAlias = tuple[str | int, ...]
+"""The same; 0 stands for the only one of a list."""
+
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
     "number": (int, float, Decimal),
     "boolean": (bool,),
+    "array": (list,),
 }
 
 
@@ -99,7 +106,61 @@ def _fits(item: object, kind: tuple[type, ...]) -> bool:
     if type(item) is int:
         # Warehouses hold 64 bits; a larger number would stop the load.
         return int in kind and item in INT64
+    if isinstance(item, list):
+        # Lists are of objects wherever a schema of the API's objects has one.
+        return list in kind and all(isinstance(each, dict) for each in item)
     return type(item) in kind
+
+
+def lift(
+    value: dict[str, Any], known: Known, places: Mapping[str, LiftedPath]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take out of the objects in an object what has a column of its own.
+
+    Args:
+        value: The object.
+        known: The fields the schema has.
+        places: By column, where in the object its value is.
+
+    Returns:
+        The columns, null where there is none of its type; and the object without them.
+        What is of another type stays where it is.
+    """
+    columns: dict[str, Any] = dict.fromkeys(places)
+    for column, path in places.items():
+        kind = known[column]
+        found, rest = _taken(value, path)
+        item = _number(found, kind)
+        if found is not _NOTHING and (item is None or _fits(item, _types(kind))):
+            columns[column] = item
+            value = rest or {}
+    return columns, value
+
+
+_NOTHING = object()
+
+
+def _types(kind: tuple[type, ...] | Known) -> tuple[type, ...]:
+    return (dict,) if isinstance(kind, dict) else kind
+
+
+def _taken(value: Any, path: LiftedPath) -> tuple[object, Any]:  # noqa: ANN401 (any JSON)
+    """Take out what is at a path; the rest is None where that was all."""
+    name, *below = path
+    if isinstance(name, int):
+        # Of several nobody knows which one is meant.
+        is_there = isinstance(value, list) and len(value) == 1
+    else:
+        is_there = isinstance(value, dict) and name in value
+    if not is_there:
+        return _NOTHING, value
+    found, rest = _taken(value[name], tuple(below)) if below else (value[name], None)
+    if isinstance(name, int):
+        return found, None if rest is None else [rest]
+    others = {each: item for each, item in value.items() if each != name}
+    if rest is not None:
+        others[name] = rest
+    return found, others or None
 
 
 def join_path(path: FieldPath) -> str:

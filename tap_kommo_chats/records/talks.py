@@ -32,11 +32,11 @@ def _flag(name: str, description: str) -> th.Property[bool]:
 
 SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
-        "scope_id",
-        th.StringType,
+        "account_id",
+        th.IntegerType,
         required=True,
-        description="The channel and the account the talk was read for. Part of the "
-        "key, because nobody promises that two accounts count their talks together.",
+        description="Kommo's number of the account. Part of the key, because nobody "
+        "promises that two accounts count their talks together.",
     ),
     th.Property(
         "talk_id",
@@ -60,20 +60,16 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     _number("created_at", "When it began, in Unix seconds."),
     _number("updated_at", "When it was last changed, in Unix seconds."),
     _number("missed_at", "When it was missed, in Unix seconds."),
-    _number("account_id", "Kommo's number of the account."),
     extra_column(
         "What the CRM gave and no field above takes. Null when there is none."
     ),
 ).to_dict()
 """JSON schema of the `talks` stream."""
 
-_OURS = frozenset(("scope_id", EXTRA))
 _KNOWN = known_fields(
     {
         "properties": {
-            name: field
-            for name, field in SCHEMA["properties"].items()
-            if name not in _OURS
+            name: field for name, field in SCHEMA["properties"].items() if name != EXTRA
         }
     }
 )
@@ -145,13 +141,19 @@ def read_talk(value: object) -> Talk | None:
     )
 
 
-def to_record(talk: Talk, scope_id: str) -> dict[str, Any]:
+def to_record(talk: Talk, account_id: int) -> dict[str, Any]:
     """Make a talk's record.
 
     Values travel as they came, but for numbers, which are numbers also where the CRM
     writes them as text.
+
+    Args:
+        talk: The talk.
+        account_id: Kommo's number of its account, where the talk does not tell.
     """
     extra: dict[str, Any] = {}
     fields = sort_out(read_numbers(talk.value, _KNOWN), _KNOWN, extra)
     fields["talk_id"] = talk.talk_id
-    return {"scope_id": scope_id, **fields, "extra": extra or None}
+    if fields.get("account_id") is None:
+        fields["account_id"] = account_id
+    return {**fields, "extra": extra or None}

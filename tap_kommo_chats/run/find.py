@@ -7,7 +7,6 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from tap_kommo_chats.kommo.crm import CrmApi
 from tap_kommo_chats.records.conversations import CONFIG, STATE, Conversation
 from tap_kommo_chats.run.search import Search, plan_search
 from tap_kommo_chats.run.threads import Failure, Idle, Part, read_all
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from tap_kommo_chats.kommo.host import Host
     from tap_kommo_chats.kommo.pages import Page
     from tap_kommo_chats.records.conversations import Entry
+    from tap_kommo_chats.run.directory import Directory
     from tap_kommo_chats.settings.values import CrmSettings, Settings
     from tap_kommo_chats.sharding import Shard
     from tap_kommo_chats.sources import Source
@@ -62,7 +61,7 @@ class Finder:
         self,
         settings: Settings,
         ledger: Ledger,
-        crm_host: Host | None,
+        directory: Directory | None,
         marks: Mapping[str, SearchMark],
         interruptible: Callable[[], AbstractContextManager[None]],
     ) -> None:
@@ -71,7 +70,7 @@ class Finder:
         Args:
             settings: Say which sources there are.
             ledger: Learns what they know.
-            crm_host: The CRM's; None when there is none.
+            directory: The account's CRM, and which it is; None when there is none.
             marks: The search mark of each selected stream, by its name.
             interruptible: What a signal may break into.
         """
@@ -84,7 +83,7 @@ class Finder:
         self.since_ms: Mapping[str, int] = {}
         self._settings = settings
         self._ledger = ledger
-        self._crm_host = crm_host
+        self._directory = directory
         self._marks = marks
         self._interruptible = interruptible
         self._teller = Teller(logger)
@@ -102,8 +101,9 @@ class Finder:
         self.has_begun = True
         settings, crm = self._settings, self._settings.crm
         searched = None
-        if crm is not None and self._crm_host is not None:
-            api = CrmApi(self._crm_host, crm.access_token)
+        directory = self._directory
+        if crm is not None and directory is not None:
+            api = directory.crm
             search = self._plan(crm, started_ms, from_beginning=from_beginning)
             self.since_ms = search.since_ms
             self.memory = self._remembered(search)
@@ -115,7 +115,7 @@ class Finder:
                 events,
                 self._is_read(bookmarks, from_beginning=from_beginning),
             )
-            searched = self._searched(api, source, search, bookmarks)
+            searched = self._searched(directory, source, search, bookmarks)
         try:
             yield from find(
                 settings.shard,
@@ -127,6 +127,18 @@ class Finder:
         finally:
             self._teller.sum_up()
         self.has_ended = True
+
+    def searched_from_ms(self, stream: str) -> int | None:
+        """Tell from when on what happened may not have been written for a stream.
+
+        Returns:
+            Milliseconds since 1970; None when nothing was ever written for it.
+        """
+        crm, mark = self._settings.crm, self._marks.get(stream)
+        until_ms = None if crm is None or mark is None else mark.until_ms(crm.origins)
+        if until_ms is None:
+            return None
+        return max(0, until_ms - margin_ms(self._settings.lookback_ms))
 
     def move_mark(self, stream: str, started_ms: int) -> None:
         """Note that a stream has written all that the search of the CRM found."""
@@ -185,10 +197,14 @@ class Finder:
         return lambda id_: not from_beginning and bookmarks.is_covered(id_)
 
     def _searched(
-        self, api: CrmApi, source: CrmSource, search: Search, bookmarks: Bookmarks
+        self,
+        directory: Directory,
+        source: CrmSource,
+        search: Search,
+        bookmarks: Bookmarks,
     ) -> Iterator[Conversation]:
         """Go through the CRM, and judge what was found in it."""
-        check_account(api, self._settings.scope_id)
+        check_account(directory.account, self._settings.scope_id)
         yield from source
         self.problems += source.problems
         others = source.other_origins()

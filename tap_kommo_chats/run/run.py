@@ -24,13 +24,19 @@ from tap_kommo_chats.kommo.limiter import RequestLimiter
 from tap_kommo_chats.records.conversations import CRM, Outcome
 from tap_kommo_chats.records.runs import RunSummary
 from tap_kommo_chats.run.books import Books, bad_entries
+from tap_kommo_chats.run.directory import open_directory
 from tap_kommo_chats.run.find import Finder
+from tap_kommo_chats.run.mirror import Mirror, Mirroring
 from tap_kommo_chats.run.plan import Plan, ReadJob
 from tap_kommo_chats.run.progress import Progress, Snapshot
 from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
 from tap_kommo_chats.run.window import Reading, Window
 from tap_kommo_chats.state.checkpoint import Checkpoint
-from tap_kommo_chats.state.layout import CONVERSATIONS_STREAM, MESSAGES, TALKS
+from tap_kommo_chats.state.layout import (
+    CONVERSATIONS_STREAM,
+    MESSAGES,
+    SEARCHED,
+)
 from tap_kommo_chats.state.ledger import Ledger
 from tap_kommo_chats.times import whole_second
 
@@ -91,8 +97,19 @@ class Run:
         self._crm_host = (
             None if settings.crm is None else self._host(settings.crm.url, "crm_url")
         )
+        directory = open_directory(self._crm_host, settings.crm)
         self._finder = Finder(
-            settings, self._ledger, self._crm_host, state.marks, stop.interruptible
+            settings,
+            self._ledger,
+            directory,
+            state.marks,
+            stop.interruptible,
+        )
+        mirroring = Mirroring(settings.shard, started_ms, stop, output)
+        self._mirror = (
+            None
+            if directory is None
+            else Mirror(directory, self._finder, state.written, mirroring)
         )
         if note := state.take_shard(settings.shard):
             logger.warning(note)
@@ -168,19 +185,18 @@ class Run:
                 yield _with_what_was_read(entry, self._bookmarks)
         self._finder.move_mark(CONVERSATIONS_STREAM, self.started_ms)
 
-    def talks(self) -> Iterator[Talk]:
-        """Tell of each talk that the run saw in the CRM.
-
-        Raises:
-            RunError: If a source of conversations cannot be used.
-            SystemExit: If a signal asked to stop; its code is the signal's.
-        """
+    def talks(self) -> Iterator[tuple[Talk, int]]:
+        """Tell of each talk that the run saw in the CRM; see `Mirror.talks`."""
         self._find_all()
-        for talk in self._finder.seen_talks.all(self._finder.since_ms.get(TALKS)):
-            self._stop_if_asked()
-            if self.settings.shard.holds(talk.chat_id or ""):
-                yield talk
-        self._finder.move_mark(TALKS, self.started_ms)
+        return iter(()) if self._mirror is None else self._mirror.talks()
+
+    def mirrored(
+        self, stream: str, masked: Callable[[Record], Record]
+    ) -> Iterator[Record]:
+        """Tell what a stream that mirrors the CRM has to write; see `Mirror.rows`."""
+        if stream in SEARCHED:
+            self._find_all()
+        return iter(()) if self._mirror is None else self._mirror.rows(stream, masked)
 
     def check_delivery(self) -> None:
         """Say at the end of the run whether all was delivered.
@@ -212,6 +228,11 @@ class Run:
         )
 
     @property
+    def account_id(self) -> int | None:
+        """Kommo's number of the account; None when it is not known."""
+        return None if self._mirror is None else self._mirror.account_id
+
+    @property
     def requests_made(self) -> int:
         """How many requests the Chats API was sent, each attempt counted."""
         return self._chats_host.requests_made
@@ -232,6 +253,7 @@ class Run:
             *self._books.tally.problems(),
             *bad_entries(self._finder.bad_entries),
             *self._finder.problems,
+            *(() if self._mirror is None else self._mirror.problems),
         ]
 
     def _plan(self, *, from_beginning: bool) -> Plan:

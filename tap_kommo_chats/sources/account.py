@@ -1,4 +1,4 @@
-"""Whether the CRM and the Chats API are asked for one and the same account."""
+"""Which account the CRM is of, and whether the Chats API is asked for the same one."""
 
 from __future__ import annotations
 
@@ -6,31 +6,38 @@ import re
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import RunError
+from tap_kommo_chats.identifiers import UUID
+from tap_kommo_chats.records.accounts import Account, read_account
 
 if TYPE_CHECKING:
     from tap_kommo_chats.kommo.crm import CrmApi
 
-_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+def ask_account(crm: CrmApi) -> Account:
+    """Ask which account a token is of, at one request.
+
+    Raises:
+        RunError: If the CRM cannot be asked.
+    """
+    return read_account(dict(crm.account() or {}))
 
 
-def check_account(crm: CrmApi, scope_id: str) -> None:
-    """Compare the token's account with the one of the scope, at one request.
+def check_account(account: Account, scope_id: str) -> None:
+    """Compare the token's account with the one of the scope.
 
     Another account's chats are no chats of the channel, and look empty there. Where
     either does not say which account it is, nothing is compared.
 
     Args:
-        crm: The CRM.
+        account: The token's.
         scope_id: The channel's id and the account's, joined by an underscore.
 
     Raises:
-        RunError: If they are two accounts, or the CRM cannot be asked.
+        RunError: If they are two accounts.
     """
-    ours = re.fullmatch(f".*_({_UUID})", scope_id, re.IGNORECASE)
-    if ours is None:
-        return
-    theirs = re.fullmatch(_UUID, crm.amojo_id() or "", re.IGNORECASE)
-    if theirs is not None and theirs[0].lower() != ours[1].lower():
+    ours = re.fullmatch(f".*_({UUID})", scope_id, re.IGNORECASE)
+    theirs = re.fullmatch(UUID, account.amojo_id or "", re.IGNORECASE)
+    if ours is not None and theirs is not None and theirs[0].lower() != ours[1].lower():
         msg = (
             f"crm_access_token is of the account with amojo_id {theirs[0]}, and "
             f"scope_id is of {ours[1]}: take both from one account"

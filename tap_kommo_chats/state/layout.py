@@ -10,16 +10,22 @@ Each stream has a part of its own:
                       "events": {"<quarter of an hour>": "<count and digest>", ...},
                       "shard": "<number>/<of>"},
      "talks": {"version": 1, "searched_until": {...}, "events": {...}, "shard": ...},
-     "conversations": the same}
+     "conversations": the same,
+     "leads": the same, and "rows": {"<number>": "<digest> <hour>", ...},
+     "users": {"version": 1, "rows": {"<number>": "<digest>", ...}},
+     "pipelines": the same,
+     "accounts": the same}
 
 `bookmarks` and `known` say what the parts of the messages mean, `search_mark` what
-those of each stream that lives off the search of the CRM do. `shard` is there when only
+those of each stream that lives off the search of the CRM do, `written` what `rows` do.
+`shard` is there when only
 one part of the conversations is read. There is no list in it, so that Meltano can merge
 two states.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import StateError
@@ -35,8 +41,12 @@ if TYPE_CHECKING:
 MESSAGES = "chat_history"
 CONVERSATIONS_STREAM = "conversations"
 TALKS = "talks"
-SEARCHED = (MESSAGES, CONVERSATIONS_STREAM, TALKS)
+LEADS = "leads"
+SEARCHED = (MESSAGES, CONVERSATIONS_STREAM, TALKS, LEADS)
 """The streams that live off the search of the CRM, and so keep a mark of it."""
+
+MIRRORED = ("accounts", LEADS, "pipelines", "users")
+"""The streams whose rows are written when they differ from what was written."""
 
 RUNS = "runs"
 """A stream that keeps nothing."""
@@ -52,12 +62,22 @@ OWED = "owed"
 SEARCHED_UNTIL = "searched_until"
 EVENTS = "events"
 SHARD = "shard"
+ROWS = "rows"
 
 _SHOWN_AT_MOST = 60
 """Characters of a name or an id that are shown."""
 
 _OF_ALL = (VERSION, SEARCHED_UNTIL, EVENTS, SHARD)
 _OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED)
+_NAMES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(MIRRORED, (VERSION, ROWS)),
+    MESSAGES: _OF_MESSAGES,
+    CONVERSATIONS_STREAM: _OF_ALL,
+    TALKS: _OF_ALL,
+    LEADS: (*_OF_ALL, ROWS),
+    RUNS: (),
+}
+"""What the part of each stream may have."""
 
 
 def check_state(state: object) -> None:
@@ -75,21 +95,15 @@ def check_state(state: object) -> None:
     if not isinstance(bookmarks, dict):
         problem = 'it is not an object with "bookmarks"'
         raise StateError(problem)
-    names = {
-        MESSAGES: _OF_MESSAGES,
-        CONVERSATIONS_STREAM: _OF_ALL,
-        TALKS: _OF_ALL,
-        RUNS: (),
-    }
     for stream, part in bookmarks.items():
-        if stream not in names:
+        if stream not in _NAMES:
             problem = (
                 f"it has bookmarks of {_shown(stream)}, which is no stream of this tap"
             )
             raise StateError(problem)
         # Some loaders write null for a stream with nothing to keep.
         if part is not None:
-            check_part(stream, part, names[stream])
+            check_part(stream, part, _NAMES[stream])
 
 
 def check_part(stream: str, part: object, names: Iterable[str] = _OF_MESSAGES) -> None:
@@ -156,12 +170,14 @@ def _check_known(part: Mapping[str, object]) -> None:
             )
             raise StateError(problem)
         _check_id(CONVERSATIONS, key)
-    events = part.get(EVENTS, {})
-    if not isinstance(events, dict) or not all(
-        isinstance(count, str) for count in events.values()
-    ):
-        problem = f"{EVENTS!r} is not an object of texts"
-        raise StateError(problem)
+    for name, of_one in ((EVENTS, ".*"), (ROWS, r"\S+( \d{1,12})?")):
+        texts = part.get(name, {})
+        if not isinstance(texts, dict) or not all(
+            isinstance(text, str) and re.fullmatch(of_one, text)
+            for text in texts.values()
+        ):
+            problem = f"{name!r} is not an object of texts"
+            raise StateError(problem)
     if not isinstance(part.get(MADE_OF, ""), str):
         problem = f"{MADE_OF!r} is not text"
         raise StateError(problem)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.state.bookmarks import Bookmarks
-from tap_kommo_chats.state.layout import MESSAGES, SEARCHED
+from tap_kommo_chats.state.layout import MESSAGES, MIRRORED, SEARCHED
 from tap_kommo_chats.state.search_mark import SearchMark
+from tap_kommo_chats.state.written import Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +22,8 @@ class TapState:
         bookmarks: How far each conversation was read.
         marks: The search mark of each selected stream that lives off the search, by
             its name.
+        written: What is remembered of the rows of each selected stream that mirrors
+            the CRM, by its name.
     """
 
     def __init__(
@@ -39,10 +42,16 @@ class TapState:
             made_of: See `Bookmarks`.
         """
         self.bookmarks = Bookmarks(part_of(MESSAGES), lookback_ms, made_of)
+        streams = list(selected)
         self.marks = {
             stream: SearchMark(part_of(stream))
-            for stream in selected
+            for stream in streams
             if stream in SEARCHED
+        }
+        self.written = {
+            stream: Written(part_of(stream), made_of)
+            for stream in streams
+            if stream in MIRRORED
         }
 
     def take_shard(self, shard: Shard) -> str | None:

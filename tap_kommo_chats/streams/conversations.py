@@ -22,7 +22,7 @@ class ConversationsStream(PlainStream):
     name = "conversations"
     primary_keys = ("conversation_id",)
     shape: ClassVar[Shape] = Shape(
-        name, SCHEMA, kept=frozenset(("scope_id", *primary_keys))
+        name, SCHEMA, kept=frozenset(("scope_id", "account_id", *primary_keys))
     )
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
@@ -31,4 +31,4 @@ class ConversationsStream(PlainStream):
         scope_id = run.settings.scope_id
         masked = self.record_mask.apply
         for entry in run.conversations():
-            yield masked(to_record(entry, scope_id, run.started_ms))
+            yield masked(to_record(entry, scope_id, run.account_id, run.started_ms))

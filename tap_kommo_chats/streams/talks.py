@@ -20,7 +20,8 @@ class TalksStream(PlainStream):
     """The talks that the run saw in the CRM, one record each."""
 
     name = "talks"
-    primary_keys = ("scope_id", "talk_id")
+    needs_crm = True
+    primary_keys = ("account_id", "talk_id")
     replication_key = "updated_at"
     shape: ClassVar[Shape] = Shape(
         name,
@@ -35,7 +36,6 @@ class TalksStream(PlainStream):
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
         """Make a record of each talk that the run saw."""
-        run = self.open_run()
         masked = self.record_mask.apply
-        for talk in run.talks():
-            yield masked(to_record(talk, run.settings.scope_id))
+        for talk, account_id in self.open_run().talks():
+            yield masked(to_record(talk, account_id))

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
+from tap_kommo_chats.tap import STREAMS
 from tests.support.airflow import Airflow
 from tests.support.meltano_project import TAP, share_plugins
 from tests.support.onlooker import Onlooker
@@ -418,7 +419,7 @@ def test_the_queries_of_the_documents_give_rows(
         block for language, block in BLOCK.findall(DOCUMENTS) if language == "sql"
     ]
     with duckdb.connect() as database:
-        for stream in ("chat_history", "conversations", "talks", "runs"):
+        for stream in sorted(kind.shape.stream for kind in STREAMS):
             path = tmp_path / f"{stream}.jsonl"
             lines = (json.dumps(r, default=str) for r in output.records_of(stream))
             path.write_text("\n".join(lines), encoding="utf-8")

@@ -38,7 +38,7 @@ def digest(text: str) -> str:
 
 @pytest.fixture
 def config(sandbox: Sandbox) -> dict[str, Any]:
-    """The settings to read an account with one message and one talk."""
+    """The settings to read an account that has one of each."""
     sandbox.store.add(
         "a",
         {
@@ -47,9 +47,20 @@ def config(sandbox: Sandbox) -> dict[str, Any]:
             "message": {"id": "m1", "type": "text", "text": f"call {PHONE}"},
         },
     )
-    sandbox.crm.store.talks.add(
-        1, "a", contact_id=4242, rate=3, created_at=SENT, updated_at=SENT
+    crm = sandbox.crm.store
+    crm.talks.add(
+        1,
+        "a",
+        contact_id=4242,
+        entity_id=9,
+        rate=3,
+        created_at=SENT,
+        updated_at=SENT,
     )
+    crm.leads.add(9, created_at=SENT)
+    crm.users.add(5, "Bo")
+    status = {"id": 142, "name": "Won", "sort": 1, "type": 0, "color": "#fff"}
+    crm.pipelines.add(6, "Sales", {}, _embedded={"statuses": [status]})
     return {
         **config_for(sandbox, ["a"]),
         "crm_url": sandbox.url,

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.testing import get_tap_test_class
 
-from sandbox import CHANNEL_SECRET, SCOPE_ID, Sandbox, seeded_store
+from sandbox import (
+    CHANNEL_SECRET,
+    CRM_TOKEN,
+    OWN_ORIGIN,
+    SCOPE_ID,
+    Sandbox,
+    seeded_crm,
+    seeded_store,
+)
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import config_for
 
@@ -19,6 +27,10 @@ CONFIG: dict[str, Any] = {
     "scope_id": SCOPE_ID,
     "channel_secret": CHANNEL_SECRET,
     "conversation_ids": ["none"],
+    # Without a CRM some streams are not there.
+    "crm_url": "http://localhost",
+    "crm_access_token": CRM_TOKEN,
+    "crm_origins": [OWN_ORIGIN],
 }
 
 StandardTapTests = get_tap_test_class(
@@ -30,6 +42,7 @@ class TestTapKommoChats(StandardTapTests):  # type: ignore[misc, valid-type]
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def server(cls) -> Iterator[None]:
-        with Sandbox(seeded_store()) as sandbox:
-            CONFIG.update(config_for(sandbox))
+        store = seeded_store()
+        with Sandbox(store, seeded_crm(store)) as sandbox:
+            CONFIG.update(config_for(sandbox), crm_url=sandbox.url)
             yield

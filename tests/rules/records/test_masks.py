@@ -54,7 +54,7 @@ def message(**fields: Any) -> Record:
 def talk(**fields: Any) -> Record:
     read = talks.read_talk({"talk_id": 7, **fields})
     assert read is not None
-    return talks.to_record(read, "scope")
+    return talks.to_record(read, 5)
 
 
 def dropped(path: str, record: Record) -> Record:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.records.talks import SCHEMA, read_talk, to_record
 
-SCOPE = "channel_account"
+ACCOUNT = 17_029_541
 TALK: dict[str, Any] = {
     "talk_id": 7,
     "chat_id": "30477717-9f3c-4d3f-8101-60327e14dc48",
@@ -55,7 +55,7 @@ def talks(draw: st.DrawFn) -> dict[str, Any]:
 def record_of(value: object) -> dict[str, Any]:
     talk = read_talk(value)
     assert talk is not None
-    return to_record(talk, SCOPE)
+    return to_record(talk, ACCOUNT)
 
 
 def unescaped(name: str) -> str:
@@ -87,10 +87,18 @@ def test_any_record_has_every_value_of_its_talk_and_no_other(
     record = record_of(value)
 
     extra = {unescaped(name): item for name, item in (record["extra"] or {}).items()}
-    fields = {k: v for k, v in record.items() if k not in {"scope_id", "extra"}}
+    fields = {k: v for k, v in record.items() if k != "extra"}
+    assert type(fields["account_id"]) is int
+    if value.get("account_id") is None or "account_id" in extra:
+        assert fields.pop("account_id") == ACCOUNT
+        value = {k: v for k, v in value.items() if v is not None or k != "account_id"}
     assert dumped(as_text({**fields, **extra})) == dumped(as_text(value))
     assert fields["talk_id"] == int(value["talk_id"])
-    assert record["scope_id"] == SCOPE
+
+
+def test_the_account_of_a_talk_that_does_not_tell_is_that_of_the_token() -> None:
+    assert record_of(TALK)["account_id"] == ACCOUNT
+    assert record_of({**TALK, "account_id": "5"})["account_id"] == 5
 
 
 def test_what_the_schema_does_not_know_is_extra() -> None:

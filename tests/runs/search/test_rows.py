@@ -84,7 +84,6 @@ def test_a_talk_travels_as_the_crm_gave_it(account: Account) -> None:
     (row,) = account.run().records_of("talks")
 
     extra = row.pop("extra")
-    assert row.pop("scope_id") == account.sandbox.scope_id
     assert {**row, **extra} == given
     assert extra["brand_new"] == {"deep": [1]}
 

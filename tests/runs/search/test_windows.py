@@ -64,11 +64,12 @@ def test_a_later_run_asks_only_for_what_had_an_event(account: Account) -> None:
 
     assert names(second) == [new]
     assert account.asked() == ["c7"]
-    # The account, one page of events, one talk.
-    assert len(account.crm_requests()) == 3
+    # The account, one page of events, one talk; its lead, and leads that changed;
+    # users and pipelines.
+    assert len(account.crm_requests()) == 7
 
 
-def test_nothing_new_costs_a_page_of_events_and_the_account(account: Account) -> None:
+def test_nothing_new_costs_the_search_and_four_more_requests(account: Account) -> None:
     account.talk(1, "a")
     account.message("a")
     account.now += DAY
@@ -80,7 +81,13 @@ def test_nothing_new_costs_a_page_of_events_and_the_account(account: Account) ->
 
     assert second.records == []
     paths = [request.target.partition("?")[0] for request in account.sandbox.requests]
-    assert paths == ["/api/v4/account", "/api/v4/events"]
+    assert paths == [
+        "/api/v4/account",
+        "/api/v4/events",
+        "/api/v4/leads",
+        "/api/v4/leads/pipelines",
+        "/api/v4/users",
+    ]
 
 
 def test_events_are_asked_for_from_a_look_back_before_the_last_run_to_this_runs_start(

@@ -1,0 +1,62 @@
+"""The streams that mirror what the CRM has: account, users, pipelines and leads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from tap_kommo_chats.records.accounts import ACCOUNTS
+from tap_kommo_chats.records.leads import LEADS
+from tap_kommo_chats.records.pipelines import PIPELINES
+from tap_kommo_chats.records.users import USERS
+from tap_kommo_chats.streams.plain import PlainStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from singer_sdk.helpers.types import Context
+
+    from tap_kommo_chats.records.messages import Record
+    from tap_kommo_chats.records.shape import Shape
+
+
+class MirroredStream(PlainStream):
+    """Rows as the CRM has them, when they differ from what was written."""
+
+    needs_crm = True
+
+    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
+        """Make a record of each row that is another one than before."""
+        yield from self.open_run().mirrored(self.name, self.record_mask.apply)
+
+
+class AccountsStream(MirroredStream):
+    """The account itself, one record."""
+
+    name = "accounts"
+    primary_keys = ("account_id",)
+    shape: ClassVar[Shape] = ACCOUNTS.shape
+
+
+class UsersStream(MirroredStream):
+    """The users of the account, one record each."""
+
+    name = "users"
+    primary_keys = ("account_id", "user_id")
+    shape: ClassVar[Shape] = USERS.shape
+
+
+class PipelinesStream(MirroredStream):
+    """The statuses of the account's pipelines, one record each."""
+
+    name = "pipelines"
+    primary_keys = ("account_id", "pipeline_id", "status_id")
+    shape: ClassVar[Shape] = PIPELINES.shape
+
+
+class LeadsStream(MirroredStream):
+    """The leads that talks name and those that changed, one record each."""
+
+    name = "leads"
+    primary_keys = ("account_id", "lead_id")
+    replication_key = "updated_at"
+    shape: ClassVar[Shape] = LEADS.shape

@@ -1,0 +1,1 @@
+"""Tests of the streams that mirror what the CRM has."""

@@ -36,6 +36,7 @@ from tap_kommo_chats.streams.conversations import ConversationsStream
 from tap_kommo_chats.streams.maps import map_problems
 from tap_kommo_chats.streams.mirrored import (
     AccountsStream,
+    ChatEventsStream,
     LeadsStream,
     PipelinesStream,
     UsersStream,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 STREAMS: tuple[type[PlainStream], ...] = (
     ChatHistoryStream,
     AccountsStream,
+    ChatEventsStream,
     ConversationsStream,
     LeadsStream,
     PipelinesStream,

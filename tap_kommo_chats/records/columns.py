@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from tap_kommo_chats.records.messages import Record
 
 
-def text(name: str, description: str) -> th.Property[str]:
+def text(name: str, description: str, *, required: bool = False) -> th.Property[str]:
     """Make a column of text."""
-    return th.Property(name, th.StringType, description=description)
+    return th.Property(name, th.StringType, required=required, description=description)
 
 
 def number(name: str, description: str, *, required: bool = False) -> th.Property[int]:

@@ -17,7 +17,8 @@ from tap_kommo_chats.sources.file import FileSource
 from tap_kommo_chats.sources.sql import SQLSource
 from tap_kommo_chats.state.event_memory import EventMemory
 from tap_kommo_chats.state.known import margin_ms
-from tap_kommo_chats.state.layout import MESSAGES
+from tap_kommo_chats.state.layout import CHAT_EVENTS, MESSAGES
+from tap_kommo_chats.state.seen_events import SeenEvents
 from tap_kommo_chats.state.seen_talks import SeenTalks
 from tap_kommo_chats.telling import Teller
 
@@ -49,6 +50,7 @@ class Finder:
         problems: Why the search of the CRM is not complete, a clause each. What it
             found is read, and the next run searches again from where it began.
         seen_talks: The talks that the CRM showed.
+        seen_events: The events of a search for a stream of them.
         memory: Which of its events were acted on.
         has_begun: Whether the sources are being gone through, or were.
         has_ended: Whether they were, so that no more conversations can turn up.
@@ -77,6 +79,7 @@ class Finder:
         self.bad_entries = 0
         self.problems: list[str] = []
         self.seen_talks = SeenTalks()
+        self.seen_events = SeenEvents()
         self.memory: EventMemory[Event] = EventMemory({}, None)
         self.has_begun = False
         self.has_ended = False
@@ -107,7 +110,9 @@ class Finder:
             search = self._plan(crm, started_ms, from_beginning=from_beginning)
             self.since_ms = search.since_ms
             self.memory = self._remembered(search)
-            events = ChatEvents(api, search.window, self.memory, self._together)
+            events = ChatEvents(
+                api, search.window, self.memory, self._together, self._keep_events
+            )
             source = CrmSource(
                 api,
                 self.seen_talks,
@@ -157,6 +162,14 @@ class Finder:
         if any(mark.events != marks[0].events for mark in marks):
             return EventMemory({}, None)
         return EventMemory(marks[0].events, marks[0].until_ms(crm.origins))
+
+    def _keep_events(self, events: list[Event]) -> None:
+        if CHAT_EVENTS in self._marks:
+            self.seen_events.keep(
+                (event.event_id, event.at_ms, event.talk_id, event.value)
+                for event in events
+                if event.event_id is not None
+            )
 
     def _together(
         self, spans: list[Span], read: Callable[[Span], Iterable[Page]]

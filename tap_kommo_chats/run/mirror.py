@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import ForbiddenError, RefusedError, StopRequestedError
+from tap_kommo_chats.records.chat_events import event_record
 from tap_kommo_chats.run.leads import LeadReader
-from tap_kommo_chats.state.layout import LEADS, TALKS
+from tap_kommo_chats.state.layout import CHAT_EVENTS, LEADS, TALKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -96,6 +97,9 @@ class Mirror:
             RunError: If the CRM cannot be asked for anything.
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
+        if stream == CHAT_EVENTS:
+            yield from self._events(masked)
+            return
         written, run = self._written[stream], self._run
         written.forget_before(run.started_ms)
         try:
@@ -129,6 +133,22 @@ class Mirror:
             self._refused(TALKS, error)
         else:
             finder.move_mark(TALKS, run.started_ms)
+
+    def _events(self, masked: Callable[[Record], Record]) -> Iterator[Record]:
+        """Yield the events that the search met. None of them ever changes."""
+        finder, run = self._finder, self._run
+        try:
+            for event_id, talk_id, value in finder.seen_events.all(
+                finder.since_ms.get(CHAT_EVENTS)
+            ):
+                run.stop.check(run.output)
+                if run.shard.holds(event_id):
+                    number = self._directory.number_for(value.get("account_id"))
+                    yield masked(event_record(event_id, talk_id, value, number))
+        except RefusedError as error:
+            self._refused(CHAT_EVENTS, error)
+        else:
+            finder.move_mark(CHAT_EVENTS, run.started_ms)
 
     def _leads(self) -> Iterator[Found]:
         directory, finder = self._directory, self._finder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -57,6 +57,7 @@ class Event:
             it does not tell, which is the latest that can be.
         is_activity: Whether something new is in the conversation: a message, or the
             beginning of a talk, which may have one that no event tells of.
+        value: The event as the CRM gave it.
     """
 
     event_id: str | None
@@ -65,6 +66,7 @@ class Event:
     origin: str | None
     at_ms: int
     is_activity: bool
+    value: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def read_event(value: object, until_ms: int) -> Event | None:
@@ -90,6 +92,7 @@ def read_event(value: object, until_ms: int) -> Event | None:
         origin if isinstance(origin, str) and kind not in _TALK_TYPES else None,
         until_ms if created_at is None else min(created_at * SECOND_MS, until_ms),
         kind != _TALK_CLOSED,
+        value,
     )
 
 
@@ -117,6 +120,7 @@ class ChatEvents:
         window: Window,
         memory: EventMemory[Event],
         together: Together,
+        keep: Callable[[list[Event]], None] = lambda _: None,
     ) -> None:
         """Say what to look for; nothing is asked yet.
 
@@ -125,6 +129,7 @@ class ChatEvents:
             window: The time to look at.
             memory: Tells what the last search acted on.
             together: Goes through several spans at once.
+            keep: Is told of all events, whatever becomes of them.
         """
         self.refused: list[str] = []
         self.is_endless = False
@@ -132,6 +137,7 @@ class ChatEvents:
         self.window = window
         self.memory = memory
         self._together = together
+        self._keep = keep
 
     def __iter__(self) -> Iterator[list[Event]]:
         """Yield the events of each page, perhaps of several mixed.
@@ -140,6 +146,11 @@ class ChatEvents:
             BadRequestError: If the CRM takes none of the types.
             RunError: If the CRM cannot be asked.
         """
+        for events in self._all():
+            self._keep(events)
+            yield events
+
+    def _all(self) -> Iterator[list[Event]]:
         refusal = yield from self._walk((*MESSAGE_TYPES, *_TALK_TYPES))
         if refusal is None:
             return

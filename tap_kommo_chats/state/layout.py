@@ -11,6 +11,7 @@ Each stream has a part of its own:
                       "shard": "<number>/<of>"},
      "talks": {"version": 1, "searched_until": {...}, "events": {...}, "shard": ...},
      "conversations": the same,
+     "chat_events": the same,
      "leads": the same, and "rows": {"<number>": "<digest> <hour>", ...},
      "users": {"version": 1, "rows": {"<number>": "<digest>", ...}},
      "pipelines": the same,
@@ -42,7 +43,8 @@ MESSAGES = "chat_history"
 CONVERSATIONS_STREAM = "conversations"
 TALKS = "talks"
 LEADS = "leads"
-SEARCHED = (MESSAGES, CONVERSATIONS_STREAM, TALKS, LEADS)
+CHAT_EVENTS = "chat_events"
+SEARCHED = (MESSAGES, CONVERSATIONS_STREAM, TALKS, LEADS, CHAT_EVENTS)
 """The streams that live off the search of the CRM, and so keep a mark of it."""
 
 MIRRORED = ("accounts", LEADS, "pipelines", "users")
@@ -75,6 +77,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     CONVERSATIONS_STREAM: _OF_ALL,
     TALKS: _OF_ALL,
     LEADS: (*_OF_ALL, ROWS),
+    CHAT_EVENTS: _OF_ALL,
     RUNS: (),
 }
 """What the part of each stream may have."""

@@ -1,10 +1,11 @@
-"""The streams that mirror what the CRM has: account, users, pipelines and leads."""
+"""The streams that mirror the CRM: account, users, pipelines, leads and events."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
 from tap_kommo_chats.records.accounts import ACCOUNTS
+from tap_kommo_chats.records.chat_events import EVENTS
 from tap_kommo_chats.records.leads import LEADS
 from tap_kommo_chats.records.pipelines import PIPELINES
 from tap_kommo_chats.records.users import USERS
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class MirroredStream(PlainStream):
-    """Rows as the CRM has them, when they differ from what was written."""
+    """Rows as the CRM has them, none twice for nothing."""
 
     needs_crm = True
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
-        """Make a record of each row that is another one than before."""
+        """Make a record of each row that has to be written."""
         yield from self.open_run().mirrored(self.name, self.record_mask.apply)
 
 
@@ -60,3 +61,12 @@ class LeadsStream(MirroredStream):
     primary_keys = ("account_id", "lead_id")
     replication_key = "updated_at"
     shape: ClassVar[Shape] = LEADS.shape
+
+
+class ChatEventsStream(MirroredStream):
+    """The chat events that the run met, one record each."""
+
+    name = "chat_events"
+    primary_keys = ("account_id", "event_id")
+    replication_key = "happened_at"
+    shape: ClassVar[Shape] = EVENTS.shape

@@ -200,9 +200,9 @@ def test_a_conversation_can_be_joined_to_its_latest_talk_and_to_all(
 
     asked = (
         "SELECT {} FROM conversations AS c LEFT JOIN ("
-        "SELECT DISTINCT ON (scope_id, chat_id) * FROM talks"
-        " ORDER BY scope_id, chat_id, updated_at DESC NULLS LAST, talk_id DESC"
-        ") AS t ON t.scope_id = c.scope_id AND t.chat_id = c.conversation_id"
+        "SELECT DISTINCT ON (account_id, chat_id) * FROM talks"
+        " ORDER BY account_id, chat_id, updated_at DESC NULLS LAST, talk_id DESC"
+        ") AS t ON t.account_id = c.account_id AND t.chat_id = c.conversation_id"
         " WHERE c.conversation_id = '{}'"
     )
     told = "t.talk_id, t.contact_id, t.origin"

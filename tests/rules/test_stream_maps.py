@@ -41,7 +41,7 @@ def test_a_map_for_what_is_no_stream_is_refused(maps: dict[str, Any]) -> None:
     (problem,) = map_problems(maps, SHAPES)
 
     assert (
-        "which is no stream: write one of chat_history, accounts, conversations, l"
+        "which is no stream: write one of chat_history, accounts, chat_events, c"
         in problem
     )
 

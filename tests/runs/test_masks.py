@@ -57,6 +57,7 @@ def config(sandbox: Sandbox) -> dict[str, Any]:
         created_at=SENT,
         updated_at=SENT,
     )
+    crm.events.add(SENT, talk_id=1)
     crm.leads.add(9, created_at=SENT)
     crm.users.add(5, "Bo")
     status = {"id": 142, "name": "Won", "sort": 1, "type": 0, "color": "#fff"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.testing import get_tap_test_class
+from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from sandbox import (
     CHANNEL_SECRET,
@@ -34,7 +34,11 @@ CONFIG: dict[str, Any] = {
 }
 
 StandardTapTests = get_tap_test_class(
-    TapKommoChats, config=CONFIG, parse_env_config=False
+    TapKommoChats,
+    config=CONFIG,
+    # As many as it takes until the search has met an event.
+    suite_config=SuiteConfig(max_records_limit=10_000),
+    parse_env_config=False,
 )
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_kommo_chats.records.accounts import ACCOUNTS
+from tap_kommo_chats.records.chat_events import EVENTS
 from tap_kommo_chats.records.leads import LEADS, lead_record, leads_of, read_lead
 from tap_kommo_chats.records.pipelines import PIPELINES, read_statuses
 from tap_kommo_chats.records.shape import EXTRA
@@ -21,7 +22,9 @@ from tests.rules.records.test_talks import TEXTS, VALUES, dumped
 if TYPE_CHECKING:
     from tap_kommo_chats.records.columns import Mirror
 
-OURS: dict[str, int] = {
+MIRRORS = [ACCOUNTS, EVENTS, USERS, LEADS, PIPELINES]
+OURS: dict[str, int | str] = {
+    "event_id": "e",
     "account_id": 1,
     "user_id": 2,
     "lead_id": 3,
@@ -40,7 +43,7 @@ LEAD: dict[str, Any] = {"id": 9, "updated_at": 1_736_072_430, "price": 5}
 @st.composite
 def mirrored(draw: st.DrawFn) -> tuple[Mirror, dict[str, Any]]:
     """A kind of object, and one that may have anything anywhere."""
-    mirror = draw(st.sampled_from([ACCOUNTS, USERS, LEADS, PIPELINES]))
+    mirror = draw(st.sampled_from(MIRRORS))
     names = st.sampled_from([*mirror.known, "a.b"]) | TEXTS
     value = draw(st.dictionaries(names, VALUES))
     for path in draw(st.sets(st.sampled_from([*mirror.lifted.values()]))):
@@ -220,7 +223,7 @@ def test_what_has_no_statuses_has_no_row(value: object) -> None:
     assert list(read_statuses(value)) == []
 
 
-@pytest.mark.parametrize("mirror", [ACCOUNTS, USERS, LEADS, PIPELINES])
+@pytest.mark.parametrize("mirror", MIRRORS)
 def test_what_was_taken_out_goes_with_its_column(mirror: Mirror) -> None:
     names = {
         ".".join(n for n in p if isinstance(n, str)) for p in mirror.lifted.values()

@@ -1,0 +1,73 @@
+"""Which chat events a run met."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_kommo_chats.state.scratch import Scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+_TABLES = """
+CREATE TABLE events (
+    event_id TEXT PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    talk_id INTEGER,
+    event TEXT NOT NULL
+);
+"""
+# All in one statement: Python hands the turn to another thread with each, and while
+# others read, it takes longer to get it back than the statement takes.
+_KEEP = """
+INSERT OR IGNORE INTO events
+SELECT
+    json_extract(value, '$[0]'),
+    json_extract(value, '$[1]'),
+    json_extract(value, '$[2]'),
+    json_extract(value, '$[3]')
+FROM json_each(?)
+"""
+
+
+class SeenEvents:
+    """The chat events of one run. One thread writes and reads them."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._scratch = Scratch(_TABLES)
+
+    def keep(
+        self, events: Iterable[tuple[str, int, int | None, dict[str, Any]]]
+    ) -> None:
+        """Keep events for the run, each once.
+
+        Args:
+            events: The id of each; when it happened, in milliseconds since 1970; the
+                talk that it names; and the event as the CRM gave it.
+        """
+        rows = [(*known, _ENCODER.encode(value).decode()) for *known, value in events]
+        self._scratch.do(_KEEP, (_ENCODER.encode(rows).decode(),))
+
+    def all(
+        self, since_ms: int | None = None
+    ) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
+        """Go through all events, the oldest first: id, talk and what the CRM gave.
+
+        Args:
+            since_ms: Only those that happened from then on, in milliseconds since 1970;
+                None for all.
+        """
+        rows = self._scratch.rows(
+            "SELECT event_id, talk_id, event FROM events"
+            " WHERE ?1 IS NULL OR at_ms >= ?1 ORDER BY at_ms, event_id",
+            (since_ms,),
+        )
+        for event_id, talk_id, event in rows:
+            yield event_id, talk_id, _DECODER.decode(event)

@@ -117,7 +117,12 @@ class TapKommoChats(Tap):
         """The run, which the streams share."""
         state = TapState(
             lambda name: self.streams[name].stream_state,
-            [stream.name for stream in self.streams.values() if stream.selected],
+            [
+                stream.name
+                for stream in self.streams.values()
+                if stream.selected
+                and (self.settings.has_channel or stream.name != ChatHistoryStream.name)
+            ],
             self.settings.lookback_ms,
             self._made_of(),
         )

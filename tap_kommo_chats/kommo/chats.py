@@ -24,7 +24,7 @@ from tap_kommo_chats.records.messages import read_row
 from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import requests
 
@@ -39,12 +39,15 @@ logger = logging.getLogger("tap-kommo-chats.chat_history")
 class ChatsApi:
     """Reads conversations of one scope. For any number of threads."""
 
-    def __init__(self, host: Host, scope_id: str, channel_secret: str) -> None:
+    def __init__(
+        self, host: Host, scope_id: Callable[[], str], channel_secret: str
+    ) -> None:
         """Say where to ask; nothing is asked yet.
 
         Args:
             host: The Chats API's.
-            scope_id: One channel connected to one account.
+            scope_id: Tells the channel connected to its account, once something is
+                asked.
             channel_secret: The channel's secret, which signs each request.
         """
         self._host = host
@@ -103,7 +106,7 @@ class ChatsApi:
 
     def _page(self, conversation_id: str, paginator: HistoryPaginator) -> HistoryPage:
         path = HISTORY_PATH.format(
-            scope_id=quote(self._scope_id, safe=""),
+            scope_id=quote(self._scope_id(), safe=""),
             conversation_id=quote(conversation_id, safe=""),
         )
         offset = paginator.current_value

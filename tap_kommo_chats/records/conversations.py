@@ -45,8 +45,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
         "scope_id",
         th.StringType,
-        required=True,
-        description="The channel and the account it was read from.",
+        description="The channel and the account it was read from. Null for a chat of "
+        "another channel.",
     ),
     th.Property(
         "account_id",
@@ -141,13 +141,13 @@ _OUTCOMES: dict[Outcome | None, str] = {
 
 
 def to_record(
-    entry: Entry, scope_id: str, account_id: int | None, started_ms: int
+    entry: Entry, scope_id: str | None, account_id: int | None, started_ms: int
 ) -> Record:
     """Make a conversation's record.
 
     Args:
         entry: What the run knows of it.
-        scope_id: The scope the run reads.
+        scope_id: The scope the run reads; None for a chat of another channel.
         account_id: Kommo's number of its account; None when it is not known.
         started_ms: When the run began, in milliseconds since 1970.
     """

@@ -28,7 +28,12 @@ def _time(name: str, description: str, *, required: bool = False) -> th.Property
 
 
 SCHEMA: dict[str, Any] = th.PropertiesList(
-    _text("scope_id", "The channel and the account it read.", required=True),
+    _text(
+        "scope_id",
+        "The channel and the account it read; the account's amojo_id alone where it "
+        "read no channel of one's own.",
+        required=True,
+    ),
     _time(
         "run_started_at",
         "When it began. What was sent before it, and could be read, is in the "
@@ -64,7 +69,7 @@ class RunSummary:
     """How a run went. Times are in milliseconds since 1970.
 
     Attributes:
-        scope_id: The channel and the account it read.
+        scope_id: The channel and the account it read, or the account alone.
         shard: Which part of the conversations, such as `2/8`.
         version: The tap's.
         started_ms: When it began.

@@ -1,4 +1,4 @@
-"""The account, who works there, and which ways its leads take."""
+"""The account: which it is, who works there, and which ways its leads take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tap_kommo_chats.kommo.host import Host
     from tap_kommo_chats.records.accounts import Account
     from tap_kommo_chats.records.messages import Record
-    from tap_kommo_chats.settings.values import CrmSettings
+    from tap_kommo_chats.settings.values import CrmSettings, Settings
 
 
 class Found(NamedTuple):
@@ -110,3 +110,38 @@ class Directory:
                     status_id=status_id,
                 )
                 yield Found(f"{pipeline_id}/{status_id}", record)
+
+
+class Whose:
+    """Whose chats a run reads."""
+
+    def __init__(self, settings: Settings, directory: Directory | None) -> None:
+        """Ask nothing yet.
+
+        Args:
+            settings: Say the scope, or the channel.
+            directory: Tells the account; None where there is no CRM.
+        """
+        self._settings = settings
+        self._directory = directory
+
+    @cached_property
+    def account_id(self) -> int | None:
+        """Kommo's number of the account; None when it is not known."""
+        return None if self._directory is None else self._directory.account.number
+
+    @cached_property
+    def scope_id(self) -> str | None:
+        """The channel in its account; None when no channel of one's own is read."""
+        channel_id, directory = self._settings.channel_id, self._directory
+        if channel_id is None or directory is None:
+            return self._settings.scope_id
+        return f"{channel_id}_{directory.account.amojo_id}"
+
+    @cached_property
+    def name(self) -> str:
+        """The scope; what tells the account, where there is none."""
+        account = None if self._directory is None else self._directory.account
+        if self.scope_id is not None or account is None:
+            return self.scope_id or ""
+        return account.amojo_id or str(account.number)

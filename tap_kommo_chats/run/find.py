@@ -140,7 +140,9 @@ class Finder:
             Milliseconds since 1970; None when nothing was ever written for it.
         """
         crm, mark = self._settings.crm, self._marks.get(stream)
-        until_ms = None if crm is None or mark is None else mark.until_ms(crm.origins)
+        until_ms = (
+            None if crm is None or mark is None else mark.until_ms(crm.origins.names)
+        )
         if until_ms is None:
             return None
         return max(0, until_ms - margin_ms(self._settings.lookback_ms))
@@ -151,7 +153,7 @@ class Finder:
         if crm is None or mark is None or self.problems or not self.has_ended:
             return
         since_ms = started_ms - margin_ms(self._settings.lookback_ms)
-        mark.move(crm.origins, started_ms, self.memory.written(since_ms))
+        mark.move(crm.origins.names, started_ms, self.memory.written(since_ms))
 
     def _remembered(self, search: Search) -> EventMemory[Event]:
         """Take over what the last search acted on, if it did for all streams alike."""
@@ -161,7 +163,7 @@ class Finder:
             return EventMemory({}, None)
         if any(mark.events != marks[0].events for mark in marks):
             return EventMemory({}, None)
-        return EventMemory(marks[0].events, marks[0].until_ms(crm.origins))
+        return EventMemory(marks[0].events, marks[0].until_ms(crm.origins.names))
 
     def _keep_events(self, events: list[Event]) -> None:
         if CHAT_EVENTS in self._marks:
@@ -190,7 +192,8 @@ class Finder:
         self, crm: CrmSettings, started_ms: int, *, from_beginning: bool
     ) -> Search:
         until_ms = {
-            stream: mark.until_ms(crm.origins) for stream, mark in self._marks.items()
+            stream: mark.until_ms(crm.origins.names)
+            for stream, mark in self._marks.items()
         }
         if from_beginning:
             until_ms[MESSAGES] = None
@@ -217,7 +220,7 @@ class Finder:
         bookmarks: Bookmarks,
     ) -> Iterator[Conversation]:
         """Go through the CRM, and judge what was found in it."""
-        check_account(directory.account, self._settings.scope_id)
+        check_account(directory.account, self._settings)
         yield from source
         self.problems += source.problems
         others = source.other_origins()

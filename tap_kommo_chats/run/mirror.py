@@ -10,6 +10,7 @@ from tap_kommo_chats.errors import ForbiddenError, RefusedError, StopRequestedEr
 from tap_kommo_chats.records.chat_events import event_record
 from tap_kommo_chats.run.leads import LeadReader
 from tap_kommo_chats.state.layout import CHAT_EVENTS, LEADS, TALKS
+from tap_kommo_chats.state.written import REMEMBERED_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,12 +36,14 @@ class Mirroring:
     Attributes:
         shard: Which part of the rows to write.
         started_ms: When the run began, in milliseconds since 1970.
+        margin_ms: How far the next search goes back before that, in milliseconds.
         stop: Says whether a signal asked to stop.
         output: Where records go.
     """
 
     shard: Shard
     started_ms: int
+    margin_ms: int
     stop: Stop
     output: Output
 
@@ -79,11 +82,6 @@ class Mirror:
             LEADS: self._leads,
         }
 
-    @property
-    def account_id(self) -> int | None:
-        """Kommo's number of the account; None when the CRM does not tell it."""
-        return self._directory.account.number
-
     def rows(self, stream: str, masked: Callable[[Record], Record]) -> Iterator[Record]:
         """Yield the records that differ from what was written.
 
@@ -101,7 +99,7 @@ class Mirror:
             yield from self._events(masked)
             return
         written, run = self._written[stream], self._run
-        written.forget_before(run.started_ms)
+        written.remember_from(run.started_ms - max(REMEMBERED_MS, run.margin_ms))
         try:
             for row in self._waiting_for(self._readers[stream]()):
                 run.stop.check(run.output)
@@ -111,6 +109,7 @@ class Mirror:
                         yield record
                     # By now it has been written.
                     written.note(row.key, record, row.active_ms)
+            written.forget()
         except StopRequestedError:
             run.stop.check(run.output)
         except RefusedError as error:

@@ -24,7 +24,7 @@ from tap_kommo_chats.kommo.limiter import RequestLimiter
 from tap_kommo_chats.records.conversations import CRM, Outcome
 from tap_kommo_chats.records.runs import RunSummary
 from tap_kommo_chats.run.books import Books, bad_entries
-from tap_kommo_chats.run.directory import open_directory
+from tap_kommo_chats.run.directory import Whose, open_directory
 from tap_kommo_chats.run.find import Finder
 from tap_kommo_chats.run.mirror import Mirror, Mirroring
 from tap_kommo_chats.run.plan import Plan, ReadJob
@@ -32,6 +32,7 @@ from tap_kommo_chats.run.progress import Progress, Snapshot
 from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
 from tap_kommo_chats.run.window import Reading, Window
 from tap_kommo_chats.state.checkpoint import Checkpoint
+from tap_kommo_chats.state.known import margin_ms
 from tap_kommo_chats.state.layout import (
     CONVERSATIONS_STREAM,
     MESSAGES,
@@ -90,22 +91,22 @@ class Run:
         self._thread = threading.get_ident()
         self._ledger = Ledger()
         self._books = Books(self._ledger, state.bookmarks, started_ms)
-        self._chats_host = self._host(settings.api_url, "api_url")
-        self._chats = ChatsApi(
-            self._chats_host, settings.scope_id, settings.channel_secret
-        )
         self._crm_host = (
             None if settings.crm is None else self._host(settings.crm.url, "crm_url")
         )
         directory = open_directory(self._crm_host, settings.crm)
-        self._finder = Finder(
-            settings,
-            self._ledger,
-            directory,
-            state.marks,
-            stop.interruptible,
+        self.whose = Whose(settings, directory)
+        self._chats_host = self._host(settings.api_url, "api_url")
+        self._chats = ChatsApi(
+            self._chats_host,
+            lambda: self.whose.name,
+            settings.channel_secret or "",
         )
-        mirroring = Mirroring(settings.shard, started_ms, stop, output)
+        self._finder = Finder(
+            settings, self._ledger, directory, state.marks, stop.interruptible
+        )
+        margin = margin_ms(settings.lookback_ms)
+        mirroring = Mirroring(settings.shard, started_ms, margin, stop, output)
         self._mirror = (
             None
             if directory is None
@@ -114,7 +115,7 @@ class Run:
         if note := state.take_shard(settings.shard):
             logger.warning(note)
         if settings.crm and state.bookmarks.search_mark.has_others(
-            settings.crm.origins
+            settings.crm.origins.names
         ):
             state.bookmarks.forget_crm()
 
@@ -134,6 +135,8 @@ class Run:
             RunError: If no conversation can be read.
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
+        if not self.settings.has_channel:
+            return
         self._progress = progress = Progress(logger, self._snapshot)
         jobs = self._jobs(self._plan(from_beginning=from_beginning))
         events = read_all(jobs, self._read, self.settings.max_concurrency)
@@ -212,7 +215,7 @@ class Run:
         """Sum the run up, once all else was written."""
         tally, crm = self._books.tally, self._crm_host
         return RunSummary(
-            scope_id=self.settings.scope_id,
+            scope_id=self.whose.name,
             shard=str(self.settings.shard),
             version=version(_PACKAGE),
             started_ms=self.started_ms,
@@ -226,11 +229,6 @@ class Run:
             },
             searched_until_ms=None if crm is None else self.started_ms,
         )
-
-    @property
-    def account_id(self) -> int | None:
-        """Kommo's number of the account; None when it is not known."""
-        return None if self._mirror is None else self._mirror.account_id
 
     @property
     def requests_made(self) -> int:

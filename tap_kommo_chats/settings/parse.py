@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tap_kommo_chats.errors import SettingsError
 from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.identifiers import UUID, normal_id, segment_flaw
+from tap_kommo_chats.origins import EVERY, Origins
 from tap_kommo_chats.printable import printable
 from tap_kommo_chats.settings.reader import Reader, kind_of
 from tap_kommo_chats.settings.schema import (
@@ -32,6 +33,13 @@ _SOURCES = (
     "crm_url",
 )
 """The settings that say where conversations come from. They add up."""
+
+_OF_A_CHANNEL = (
+    *("channel_secret", "scope_id", "channel_id", "conversation_ids"),
+    *("conversations_file", "conversations_sql_url", "conversations_sql_query"),
+    "crm_origins",
+)
+"""The settings that make sense with a channel of one's own only."""
 
 _AN_HOUR = 3_600
 """Seconds."""
@@ -64,6 +72,7 @@ def parse_settings(config: Config) -> Settings:
     settings = Settings(
         channel_secret=parser.channel_secret(),
         scope_id=parser.scope_id(),
+        channel_id=parser.channel_id(),
         conversation_ids=parser.conversation_ids(),
         conversations_file=parser.conversations_file(),
         sql=parser.sql(),
@@ -96,7 +105,16 @@ def parse_settings(config: Config) -> Settings:
 class _Parser(Reader):
     """Reads each of the tap's settings."""
 
-    def channel_secret(self) -> str:
+    @property
+    def has_channel(self) -> bool:
+        """Whether a channel of one's own is meant."""
+        given = (self.config.get(name) for name in _OF_A_CHANNEL)
+        is_meant = any(value is not None and value != [] for value in given)
+        return is_meant or self.config.get("crm_url") is None
+
+    def channel_secret(self) -> str | None:
+        if not self.has_channel:
+            return None
         secret = self.text("channel_secret", "the secret of your chat channel")
         if secret is not None and secret != secret.strip():
             self.problems.append(
@@ -104,7 +122,31 @@ class _Parser(Reader):
             )
         return secret or ""
 
-    def scope_id(self) -> str:
+    def channel_id(self) -> str | None:
+        if self.config.get("channel_id") is None or self._has_scope():
+            return None
+        channel_id = self.text("channel_id", "the id of your chat channel")
+        if channel_id is None:
+            return None
+        if not re.fullmatch(UUID, channel_id, re.IGNORECASE):
+            self.problems.append(
+                "channel_id is no UUID: write the id of your chat channel, which is "
+                "the first half of a scope_id"
+            )
+        elif self.config.get("crm_url") is None:
+            self.problems.append(
+                "channel_id alone does not say which account: write scope_id, or set "
+                "crm_url and crm_access_token"
+            )
+        return channel_id
+
+    def _has_scope(self) -> bool:
+        return self.config.get("scope_id") is not None
+
+    def scope_id(self) -> str | None:
+        has_other = self.config.get("channel_id") is not None and not self._has_scope()
+        if has_other or not self.has_channel:
+            return None
         shape = "{channel_id}_{account's amojo_id}"
         scope_id = self.text("scope_id", f"{shape}, as the connect call returned it")
         if scope_id is None:
@@ -194,7 +236,9 @@ class _Parser(Reader):
         return None if url is None or query is None else SQLSettings(url, query)
 
     def crm(self) -> CrmSettings | None:
-        if not self.all_or_none("crm_url", "crm_access_token", "crm_origins"):
+        together = ("crm_url", "crm_access_token")
+        names = (*together, "crm_origins") if self.has_channel else together
+        if not self.all_or_none(*names):
             return None
         url = self.url("crm_url", "https://example.kommo.com")
         token = self.text("crm_access_token", "a long-lived token of your integration")
@@ -203,6 +247,15 @@ class _Parser(Reader):
                 "crm_access_token has white space or what is no ASCII in it: copy the "
                 "token anew"
             )
+        if not self.has_channel:
+            origins = Origins(frozenset(), frozenset((EVERY,)))
+            return None if token is None else CrmSettings(url, token, origins)
+        own = self.own_origins()
+        if token is None or not own:
+            return None
+        return CrmSettings(url, token, Origins(own))
+
+    def own_origins(self) -> frozenset[str]:
         origins = self.config.get("crm_origins")
         if (
             not isinstance(origins, list)
@@ -213,14 +266,8 @@ class _Parser(Reader):
                 "crm_origins is not a list of texts: write the origins of your "
                 'channel\'s talks, such as ["amo.ext.12345678"]'
             )
-            return None
-        return (
-            None
-            if token is None
-            else CrmSettings(
-                url, token, frozenset(origin.strip() for origin in origins)
-            )
-        )
+            return frozenset()
+        return frozenset(origin.strip() for origin in origins)
 
     def shard(self) -> Shard:
         given = self.config.get("shard")

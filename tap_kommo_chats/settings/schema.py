@@ -16,18 +16,24 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
         "channel_secret",
         th.StringType,
-        required=True,
         secret=True,
         title="Channel secret",
-        description="The secret of your chat channel. It signs every request.",
+        description="The secret of your chat channel. It signs every request to the "
+        "Chats API. Not needed without a channel of your own.",
     ),
     th.Property(
         "scope_id",
         th.StringType,
-        required=True,
         title="Scope id",
         description="The channel in one account: {channel_id}_{account's amojo_id}. "
         "Kommo returns it when the channel is connected to the account.",
+    ),
+    th.Property(
+        "channel_id",
+        th.StringType,
+        title="Channel id",
+        description="The channel alone, in place of scope_id. With the CRM the account "
+        "tells the other half.",
     ),
     th.Property(
         "conversation_ids",
@@ -64,7 +70,8 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType,
         title="CRM URL",
         description="Your account's address, such as https://example.kommo.com, to "
-        "find conversations, and which of them changed, through chat events.",
+        "find conversations, and which of them changed, through chat events, and to "
+        "load who and what they are about. With crm_access_token it is enough.",
     ),
     th.Property(
         "crm_access_token",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tap_kommo_chats.origins import Origins
     from tap_kommo_chats.sharding import Shard
 
 
@@ -24,17 +25,17 @@ class SQLSettings:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CrmSettings:
-    """The CRM to find conversations in.
+    """The account's CRM.
 
     Attributes:
         url: Scheme, host and port, with no slash at the end.
         access_token: The bearer token.
-        origins: The channels whose conversations are read.
+        origins: The channels that are looked at.
     """
 
     url: str
     access_token: str
-    origins: frozenset[str]
+    origins: Origins
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -57,8 +58,11 @@ class Settings:
     """Settings that are fit to run with. Its `repr` shows no value.
 
     Attributes:
-        channel_secret: Signs every request.
-        scope_id: One channel connected to one account.
+        channel_secret: Signs every request to the Chats API; None where no channel of
+            one's own is read.
+        scope_id: That channel connected to one account; None where there is none, or
+            the account tells it.
+        channel_id: The channel alone; None where there is none, or `scope_id` has it.
         conversation_ids: Conversations to read, each once, in the given order.
         conversations_file: Where a list of conversations is; None for none.
         sql: A query that lists conversations; None for none.
@@ -76,8 +80,9 @@ class Settings:
         notes: What an operator should know though the run goes on, one line each.
     """
 
-    channel_secret: str
-    scope_id: str
+    channel_secret: str | None
+    scope_id: str | None
+    channel_id: str | None
     conversation_ids: tuple[str, ...]
     conversations_file: str | None
     sql: SQLSettings | None
@@ -90,3 +95,8 @@ class Settings:
     max_concurrency: int
     requests_per_second: int
     notes: tuple[str, ...]
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether a channel of one's own is read."""
+        return self.channel_secret is not None

@@ -11,6 +11,7 @@ from tap_kommo_chats.records.accounts import Account, read_account
 
 if TYPE_CHECKING:
     from tap_kommo_chats.kommo.crm import CrmApi
+    from tap_kommo_chats.settings.values import Settings
 
 
 def ask_account(crm: CrmApi) -> Account:
@@ -22,7 +23,7 @@ def ask_account(crm: CrmApi) -> Account:
     return read_account(dict(crm.account() or {}))
 
 
-def check_account(account: Account, scope_id: str) -> None:
+def check_account(account: Account, settings: Settings) -> None:
     """Compare the token's account with the one of the scope.
 
     Another account's chats are no chats of the channel, and look empty there. Where
@@ -30,13 +31,19 @@ def check_account(account: Account, scope_id: str) -> None:
 
     Args:
         account: The token's.
-        scope_id: The channel's id and the account's, joined by an underscore.
+        settings: Say the scope, or the channel.
 
     Raises:
-        RunError: If they are two accounts.
+        RunError: If they are two accounts, or only the scope could tell which.
     """
-    ours = re.fullmatch(f".*_({UUID})", scope_id, re.IGNORECASE)
     theirs = re.fullmatch(UUID, account.amojo_id or "", re.IGNORECASE)
+    if settings.channel_id is not None and theirs is None:
+        msg = (
+            "the CRM does not tell the account's amojo_id, which scope_id ends in: set "
+            "scope_id in place of channel_id"
+        )
+        raise RunError(msg)
+    ours = re.fullmatch(f".*_({UUID})", settings.scope_id or "", re.IGNORECASE)
     if ours is not None and theirs is not None and theirs[0].lower() != ours[1].lower():
         msg = (
             f"crm_access_token is of the account with amojo_id {theirs[0]}, and "

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_kommo_chats.kommo.crm import CrmApi
+    from tap_kommo_chats.origins import Origins
     from tap_kommo_chats.records.talks import Talk
     from tap_kommo_chats.sources.events import Event
     from tap_kommo_chats.state.seen_talks import SeenTalks
@@ -55,7 +56,7 @@ class CrmSource:
         self,
         crm: CrmApi,
         seen: SeenTalks,
-        origins: frozenset[str],
+        origins: Origins,
         events: ChatEvents,
         is_read: Callable[[str], bool],
     ) -> None:
@@ -64,7 +65,7 @@ class CrmSource:
         Args:
             crm: The account's CRM.
             seen: Keeps the talks that were seen, so that none is asked for twice.
-            origins: The channels whose messages the Chats API gives us.
+            origins: The channels that are looked at.
             events: Those of the time to look at.
             is_read: Tells whether a conversation was read before.
         """
@@ -142,10 +143,11 @@ class CrmSource:
         origin = event.origin
         if origin is None:
             return True
-        self.has_matched |= origin in self._origins
+        is_ours = self._origins.has(origin)
+        self.has_matched |= is_ours
         # An integration's own channel is told by its talk, because events are not
         # documented to name it in the same way.
-        if origin in self._origins or origin.startswith(_OWN_ORIGIN):
+        if is_ours or origin.startswith(_OWN_ORIGIN):
             return True
         self._others.append((origin, str(event.talk_id or event.owner)))
         return False
@@ -180,13 +182,13 @@ class CrmSource:
             yield from self._of_talk(talk, None)
 
     def _of_talk(self, talk: Talk, at_ms: int | None) -> Iterator[Conversation]:
-        if talk.origin and talk.origin not in self._origins:
+        if not self._origins.has(talk.origin):
             self._others.append((talk.origin, str(talk.talk_id)))
             return
         self.has_matched = True
         if talk.chat_id is None:
             self._lost += 1
-        else:
+        elif self._origins.is_own(talk.origin):
             yield Conversation(talk.chat_id, CRM, at_ms)
 
     def _note_others(self) -> None:

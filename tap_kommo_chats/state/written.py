@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REMEMBERED_MS = 7 * DAY_MS
-"""How long after something happened in a row its digest is kept."""
+"""How long after something happened in a row its digest is kept at least."""
 
 _DIGEST_BYTES = 8
 _JSON = msgspec.json.Encoder(decimal_format="number", order="sorted")
@@ -62,17 +62,20 @@ class Written:
         elif active_ms // HOUR_MS >= self._first_hour:
             rows[key] = f"{self._digest(record)} {active_ms // HOUR_MS}"
 
-    def forget_before(self, now_ms: int) -> None:
-        """Forget rows in which nothing happened lately, and keep none from now on.
+    def remember_from(self, since_ms: int) -> None:
+        """Keep, from now on, no row in which nothing happened from some time on.
 
         Args:
-            now_ms: When the run began, in milliseconds since 1970.
+            since_ms: In milliseconds since 1970.
         """
-        self._first_hour = first = (now_ms - REMEMBERED_MS) // HOUR_MS
+        self._first_hour = since_ms // HOUR_MS
+
+    def forget(self) -> None:
+        """Forget such rows, which the next run does not find again by itself."""
         rows: dict[str, str] = self._state.get(ROWS, {})
         for key, written in list(rows.items()):
             hour = written.partition(" ")[2]
-            if hour and int(hour) < first:
+            if hour and int(hour) < self._first_hour:
                 del rows[key]
 
     def _digest(self, record: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ class ChatHistoryStream(PlainStream):
         masked = self.record_mask.apply
 
         def make_record(conversation_id: str, row: Row) -> Record:
-            return masked(to_record(row, run.settings.scope_id, conversation_id))
+            return masked(to_record(row, run.whose.name, conversation_id))
 
         from_beginning = self.replication_method == REPLICATION_FULL_TABLE
         with metrics.http_request_counter(self.name, self.path) as requests:

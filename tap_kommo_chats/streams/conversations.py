@@ -28,7 +28,10 @@ class ConversationsStream(PlainStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
         """Make a record of each conversation that the run tells of."""
         run = self.open_run()
-        scope_id = run.settings.scope_id
         masked = self.record_mask.apply
         for entry in run.conversations():
-            yield masked(to_record(entry, scope_id, run.account_id, run.started_ms))
+            yield masked(
+                to_record(
+                    entry, run.whose.scope_id, run.whose.account_id, run.started_ms
+                )
+            )

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
+from tap_kommo_chats.settings.parse import parse_settings
 from tests.support.command import tap
 
 if TYPE_CHECKING:
@@ -98,11 +100,20 @@ def test_each_group_of_settings_names_settings(definition: dict[str, Any]) -> No
     assert {name for group in groups for name in group} <= set(names(definition))
 
 
-def test_each_group_of_settings_has_all_that_the_tap_requires(
-    definition: dict[str, Any], tap_settings: dict[str, Any]
+def test_each_group_of_settings_is_a_whole_configuration(
+    definition: dict[str, Any],
 ) -> None:
+    examples: dict[str, Any] = {
+        "channel_id": str(uuid.uuid4()),
+        "conversation_ids": [str(uuid.uuid4())],
+        "conversations_file": "list.csv",
+        "conversations_sql_url": "sqlite://",
+        "crm_origins": ["amo.ext.1"],
+        "crm_url": "https://example.kommo.com",
+    }
+
     for group in definition["settings_group_validation"]:
-        assert set(tap_settings["required"]) <= set(group)
+        parse_settings({name: examples.get(name, "example") for name in group})
 
 
 def test_meltano_adds_the_tap_from_the_definition(

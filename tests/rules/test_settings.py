@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tap_kommo_chats.errors import SettingsError
+from tap_kommo_chats.origins import EVERY, Origins
 from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 from tap_kommo_chats.sharding import WHOLE, Shard
@@ -46,6 +47,72 @@ def test_three_settings_are_enough() -> None:
     assert settings.start_ms is None
     assert settings.request_timeout == 30
     assert settings.notes == ()
+
+
+ALONE: dict[str, Any] = {k: v for k, v in CRM.items() if k != "crm_origins"}
+"""The CRM without a channel of one's own."""
+
+
+@pytest.mark.parametrize("ids", [{}, {"conversation_ids": []}])
+def test_the_crm_alone_is_enough(ids: dict[str, Any]) -> None:
+    settings = parse_settings({**ALONE, **ids})
+
+    assert not settings.has_channel
+    assert settings.scope_id is None
+    assert settings.crm is not None
+    assert settings.crm.origins == Origins(frozenset(), frozenset((EVERY,)))
+    assert settings.notes == ()
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        *({"channel_secret": "s"}, {"scope_id": GOOD["scope_id"]}, FILE, SQL),
+        *({"conversation_ids": GOOD["conversation_ids"]}, {"crm_origins": ["amo"]}),
+        {"channel_id": CHANNEL},
+    ],
+)
+def test_what_is_of_a_channel_needs_all_that_a_channel_needs(
+    one: dict[str, Any],
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        parse_settings({**ALONE, **one})
+
+    named = {problem.split()[0] for problem in raised.value.problems}
+    needed = {"channel_secret", "scope_id", "crm_origins"} - one.keys()
+    assert named == needed - ({"scope_id"} if "channel_id" in one else set())
+
+
+def test_with_the_crm_the_channel_is_enough_for_the_scope() -> None:
+    config = {**NO_LIST, **CRM, "scope_id": None, "channel_id": CHANNEL}
+
+    settings = parse_settings(config)
+
+    assert (settings.scope_id, settings.channel_id) == (None, CHANNEL)
+
+
+def test_a_scope_is_taken_before_a_channel() -> None:
+    settings = parse_settings({**GOOD, "channel_id": CHANNEL})
+
+    assert (settings.scope_id, settings.channel_id) == (GOOD["scope_id"], None)
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "more", "said"),
+    [
+        (CHANNEL, {}, "channel_id alone does not say which account: write scope_id"),
+        ("abc", CRM, "channel_id is no UUID: write the id of your chat channel"),
+        (GOOD["scope_id"], CRM, "channel_id is no UUID"),
+        (7, CRM, "channel_id is a number, not text"),
+        ("", CRM, "channel_id is empty"),
+    ],
+)
+def test_a_channel_that_gives_no_scope_is_refused(
+    channel_id: object, more: dict[str, Any], said: str
+) -> None:
+    problem = problem_with(scope_id=None, channel_id=channel_id, **more)
+
+    assert problem.startswith(said)
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -265,7 +332,7 @@ def test_sources_add_up() -> None:
     assert settings.crm is not None
     assert settings.crm.url == "https://example.kommo.com"
     assert settings.crm.access_token == "hush-hush"  # noqa: S105 (made up)
-    assert settings.crm.origins == {"amo.ext.12345678"}
+    assert settings.crm.origins == Origins(frozenset(("amo.ext.12345678",)))
 
 
 def test_a_source_that_is_not_given_is_none() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tap_kommo_chats.state.layout import check_part
-from tap_kommo_chats.state.written import REMEMBERED_MS, Written
+from tap_kommo_chats.state.written import Written
 from tap_kommo_chats.times import HOUR_MS
 
 NOW = 1_760_000_000_000
@@ -59,7 +59,8 @@ def test_a_row_in_which_nothing_happened_lately_is_forgotten() -> None:
     written.note("kept", ROW, NOW + HOUR_MS)
     written.note("forever", ROW)
 
-    written.forget_before(NOW + REMEMBERED_MS + HOUR_MS)
+    written.remember_from(NOW + HOUR_MS)
+    written.forget()
 
     assert set(state["rows"]) == {"kept", "forever"}
 
@@ -67,8 +68,8 @@ def test_a_row_in_which_nothing_happened_lately_is_forgotten() -> None:
 def test_a_row_in_which_nothing_happened_lately_is_not_kept_at_all() -> None:
     state: dict[str, Any] = {}
     written = Written(state, "x")
-    written.forget_before(NOW)
+    written.remember_from(NOW)
 
-    written.note("old", ROW, NOW - REMEMBERED_MS - HOUR_MS)
+    written.note("old", ROW, NOW - HOUR_MS)
 
     assert state["rows"] == {}

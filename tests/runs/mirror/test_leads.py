@@ -116,6 +116,21 @@ def test_a_lead_is_not_written_twice_for_nothing(account: Account) -> None:
     assert lead_ids(second) == []
 
 
+def test_a_lead_that_changed_just_before_the_last_run_is_not_written_again(
+    account: Account,
+) -> None:
+    lead(account, 1)
+    account.talk(1, "a", entity_id=1)
+    first = account.run()
+    account.now += 30 * DAY
+
+    second = account.run(first.state)
+    third = account.run(second.state)
+
+    assert [lead_ids(each) for each in (first, second, third)] == [[1], [], []]
+    assert third.state["bookmarks"]["leads"]["rows"] == {}
+
+
 def test_a_lead_that_is_gone_is_left_out(account: Account) -> None:
     lead(account, 1)
     lead(account, 2, is_deleted=True)

@@ -1,0 +1,40 @@
+"""Which channels of an account are looked at: one's own, and native ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EVERY = "*"
+"""Stands for every channel that is not one's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """What Kommo calls the channels that are looked at.
+
+    Attributes:
+        own: Those whose messages the Chats API gives.
+        native: Others, or `EVERY`.
+    """
+
+    own: frozenset[str]
+    native: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them, as the state keeps them."""
+        return self.own | self.native
+
+    def is_own(self, origin: str) -> bool:
+        """Tell whether a talk is of one's own channel, as is one that does not say."""
+        return origin in self.own or (not origin and bool(self.own))
+
+    def is_native(self, origin: str) -> bool:
+        """Tell whether a talk is of another channel that is looked at."""
+        return not self.is_own(origin) and (
+            EVERY in self.native or origin in self.native
+        )
+
+    def has(self, origin: str) -> bool:
+        """Tell whether a channel is looked at."""
+        return self.is_own(origin) or self.is_native(origin)

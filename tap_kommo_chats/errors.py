@@ -72,6 +72,14 @@ class PlanError(RefusedError):
     """The account's plan does not include what was asked for."""
 
 
+class ScopeError(RefusedError):
+    """The token lacks the scope that something needs."""
+
+
+class UnansweredError(RunError):
+    """The CRM gave no usable answer, however often it was asked."""
+
+
 class IncompleteRunError(TapError):
     """Everything that could be delivered was, and something could not."""
 

@@ -42,6 +42,7 @@ from tap_kommo_chats.streams.mirrored import (
     UsersStream,
 )
 from tap_kommo_chats.streams.runs import RunsStream
+from tap_kommo_chats.streams.talk_messages import TalkMessagesStream
 from tap_kommo_chats.streams.talks import TalksStream
 from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
 
@@ -66,6 +67,7 @@ STREAMS: tuple[type[PlainStream], ...] = (
     LeadsStream,
     PipelinesStream,
     RunsStream,
+    TalkMessagesStream,
     TalksStream,
     UsersStream,
 )
@@ -120,13 +122,21 @@ class TapKommoChats(Tap):
             [
                 stream.name
                 for stream in self.streams.values()
-                if stream.selected
-                and (self.settings.has_channel or stream.name != ChatHistoryStream.name)
+                if stream.selected and stream.name not in self._unread()
             ],
             self.settings.lookback_ms,
             self._made_of(),
         )
         return Run(self.settings, state, self.initialized_at, self, self.stop)
+
+    def _unread(self) -> set[str]:
+        """Name the streams whose channels are not to be read."""
+        unread = set()
+        if not self.settings.has_channel:
+            unread.add(ChatHistoryStream.name)
+        if self.settings.crm is None or not self.settings.crm.reads_native:
+            unread.add(TalkMessagesStream.name)
+        return unread
 
     def _made_of(self) -> str:
         """Tell what decides how messages are written, in a few letters."""

@@ -17,6 +17,7 @@ from tap_kommo_chats.errors import (
     ForbiddenError,
     NotFoundError,
     RunError,
+    UnansweredError,
 )
 from tap_kommo_chats.kommo.auth import BearerToken
 from tap_kommo_chats.kommo.connection import Connection
@@ -224,6 +225,26 @@ class CrmApi:
         """
         return self._get(_TALK.format(talk_id), "", _TALK)
 
+    def talk_messages(self, talk_id: int, since_ms: int | None) -> Iterator[Page]:
+        """Go through the messages of a talk, in any order.
+
+        Args:
+            talk_id: The talk, open or closed.
+            since_ms: Messages sent before it are not needed, in milliseconds since
+                1970; None for all. The pages may hold some.
+
+        Raises:
+            PlanError: If the account's plan lacks the Chats API add-on.
+            ScopeError: If the token lacks `list_external_messages`.
+            ForbiddenError: If its user has no right to the talk's contact.
+            NotFoundError: If there is no such talk.
+            RunError: If no usable answer can be had.
+        """
+        query = []
+        if since_ms is not None:
+            query.append(("filter[created_at][from]", str(max(0, since_ms // 1000))))
+        return self._pages(f"{TALKS}/{talk_id}/messages", query, "messages")
+
     def _pages(self, path: str, query: Query, name: str) -> Iterator[Page]:
         """Go through all pages of a list, by the link each has to the next."""
         answer, asked = self._first_page(path, query)
@@ -285,4 +306,4 @@ class CrmApi:
             return self._connection.get(path, query, read)
         except GivenUpError as error:
             msg = f"GET {path}: {error}"
-            raise RunError(msg) from None
+            raise UnansweredError(msg) from None

@@ -17,6 +17,7 @@ from tap_kommo_chats.errors import (
     NotFoundError,
     PlanError,
     RunError,
+    ScopeError,
 )
 from tap_kommo_chats.kommo.answers import (
     BLOCKED,
@@ -47,6 +48,10 @@ NOT_ALLOWED = (
     "the user of crm_access_token may not see this: make the token as an administrator "
     "of the account"
 )
+LACKS_SCOPE = (
+    "crm_access_token lacks a scope: let the integration access the account's data, "
+    "then make a new token"
+)
 _UNEXPECTED = (
     "this is unexpected: check that crm_url is your account's address, such as "
     "https://example.kommo.com"
@@ -75,6 +80,7 @@ def read_answer(
         ForbiddenError: For a 403 that says neither that the token lacks a scope nor
             that the address is blocked: of what was asked for alone (seen).
         PlanError: For 402.
+        ScopeError: For a 403 that says that the token lacks a scope.
         RunError: For what stays as it is until an operator changes something.
     """
     if response.status_code == HTTPStatus.NO_CONTENT:
@@ -92,6 +98,8 @@ def read_answer(
         raise NotFoundError(msg)
     if advice == NOT_ALLOWED:
         raise ForbiddenError(msg)
+    if advice == LACKS_SCOPE:
+        raise ScopeError(msg)
     if response.status_code == HTTPStatus.PAYMENT_REQUIRED:
         raise PlanError(msg)
     raise RunError(msg)
@@ -136,10 +144,7 @@ def _advice(response: requests.Response, problem: Mapping[str, Any] | None) -> s
         # Its text is looked at, and never shown.
         text = f"{problem.get('title', '')} {problem.get('detail', '')}"
         if re.search(r"\bscopes?\b", text, re.IGNORECASE):
-            return (
-                "crm_access_token lacks a scope: let the integration access the "
-                "account's data, then make a new token"
-            )
+            return LACKS_SCOPE
         return NOT_ALLOWED
     if is_redirect(response):
         return "redirects are not followed: check crm_url"

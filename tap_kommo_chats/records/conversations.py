@@ -21,6 +21,8 @@ CONFIG = "config"
 FILE = "file"
 SQL = "sql"
 CRM = "crm"
+TALK = "talk"
+"""The source of a talk that is read as a conversation is; its id is its number."""
 STATE = "state"
 """The source of a conversation that an earlier run found and could not read."""
 

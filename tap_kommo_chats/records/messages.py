@@ -245,14 +245,15 @@ def read_row(value: object, position: int) -> Row:
     return Row(
         position=position,
         value=value,
-        message_id=_id(message.get("id")) if isinstance(message, dict) else None,
+        message_id=message_id(message.get("id")) if isinstance(message, dict) else None,
         sent_ms=_sent_ms(row),
-        content_hash=_content_hash(value),
+        content_hash=content_hash(value),
         is_as_known=_is_as_known(value),
     )
 
 
-def _content_hash(value: object) -> int | None:
+def content_hash(value: object) -> int | None:
+    """Tell a row's content from another one's; None when it is nested too deep."""
     try:
         content = _ENCODER.encode(value)
     except RecursionError:
@@ -275,8 +276,8 @@ def _is_deeper_than(value: object, levels: int) -> bool:
     return levels == 0 or any(_is_deeper_than(item, levels - 1) for item in value)
 
 
-def _id(value: object) -> str | None:
-    """Read an id; None when it is none that can be a key."""
+def message_id(value: object) -> str | None:
+    """Read a message's id; None when it is none that can be a key."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID:
@@ -290,17 +291,17 @@ def _id(value: object) -> str | None:
 
 
 def _sent_ms(row: dict[str, Any]) -> int | None:
-    milliseconds = _instant(row.get("msec_timestamp"), 1)
+    milliseconds = instant(row.get("msec_timestamp"), 1)
     if milliseconds is not None and milliseconds > 0:
         return milliseconds
-    seconds = _instant(row.get("timestamp"), SECOND_MS)
+    seconds = instant(row.get("timestamp"), SECOND_MS)
     # Zero stands for an empty value, so it is taken only for want of another.
     if milliseconds is None or (seconds is not None and seconds > 0):
         return seconds
     return milliseconds
 
 
-def _instant(value: object, unit_ms: int) -> int | None:
+def instant(value: object, unit_ms: int) -> int | None:
     """Read a timestamp leniently; None when it is none that a calendar has."""
     if type(value) is not int:
         if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):

@@ -95,6 +95,12 @@ class Talk:
     updated_ms: int | None
     value: dict[str, Any]
 
+    @property
+    def began_ms(self) -> int:
+        """When it began, in milliseconds since 1970; 0 when that is not known."""
+        began_ms = (read_id(self.value.get("created_at")) or 0) * SECOND_MS
+        return began_ms if began_ms in CALENDAR_MS else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:

@@ -7,7 +7,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from tap_kommo_chats.records.conversations import CONFIG, STATE, Conversation
+from tap_kommo_chats.records.conversations import CONFIG, STATE, TALK, Conversation
 from tap_kommo_chats.run.search import Search, plan_search
 from tap_kommo_chats.run.threads import Failure, Idle, Part, read_all
 from tap_kommo_chats.sources.account import check_account
@@ -17,7 +17,8 @@ from tap_kommo_chats.sources.file import FileSource
 from tap_kommo_chats.sources.sql import SQLSource
 from tap_kommo_chats.state.event_memory import EventMemory
 from tap_kommo_chats.state.known import margin_ms
-from tap_kommo_chats.state.layout import CHAT_EVENTS, MESSAGES
+from tap_kommo_chats.state.layout import CHAT_EVENTS, MESSAGES, TALK_MESSAGES
+from tap_kommo_chats.state.ledger import Ledger
 from tap_kommo_chats.state.seen_events import SeenEvents
 from tap_kommo_chats.state.seen_talks import SeenTalks
 from tap_kommo_chats.telling import Teller
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from tap_kommo_chats.sources.listing import Report
     from tap_kommo_chats.sources.split import Span
     from tap_kommo_chats.state.bookmarks import Bookmarks
-    from tap_kommo_chats.state.ledger import Ledger
     from tap_kommo_chats.state.search_mark import SearchMark
 
 logger = logging.getLogger("tap-kommo-chats")
@@ -51,6 +51,7 @@ class Finder:
             found is read, and the next run searches again from where it began.
         seen_talks: The talks that the CRM showed.
         seen_events: The events of a search for a stream of them.
+        native: What is known of the talks of native channels, by their numbers.
         memory: Which of its events were acted on.
         has_begun: Whether the sources are being gone through, or were.
         has_ended: Whether they were, so that no more conversations can turn up.
@@ -80,6 +81,7 @@ class Finder:
         self.problems: list[str] = []
         self.seen_talks = SeenTalks()
         self.seen_events = SeenEvents()
+        self.native = Ledger()
         self.memory: EventMemory[Event] = EventMemory({}, None)
         self.has_begun = False
         self.has_ended = False
@@ -165,8 +167,14 @@ class Finder:
             return EventMemory({}, None)
         return EventMemory(marks[0].events, marks[0].until_ms(crm.origins.names))
 
-    def _keep_events(self, events: list[Event]) -> None:
-        if CHAT_EVENTS in self._marks:
+    def _keep_events(self, events: list[Event], /, *, is_new: bool) -> None:
+        if not is_new and TALK_MESSAGES in self._marks:
+            self.seen_events.note_messages(
+                (event.message_id, event.talk_id)
+                for event in events
+                if event.message_id is not None and event.talk_id is not None
+            )
+        if is_new and CHAT_EVENTS in self._marks:
             self.seen_events.keep(
                 (event.event_id, event.at_ms, event.talk_id, event.value)
                 for event in events
@@ -221,7 +229,11 @@ class Finder:
     ) -> Iterator[Conversation]:
         """Go through the CRM, and judge what was found in it."""
         check_account(directory.account, self._settings)
-        yield from source
+        for conversation in source:
+            if conversation.source != TALK:
+                yield conversation
+            elif TALK_MESSAGES in self._marks:
+                self.native.learn(conversation)
         self.problems += source.problems
         others = source.other_origins()
         if source.has_matched or not others or not search.window.is_first:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tap_kommo_chats.errors import ForbiddenError, RefusedError, StopRequestedError
 from tap_kommo_chats.records.chat_events import event_record
 from tap_kommo_chats.run.leads import LeadReader
+from tap_kommo_chats.state.known import margin_ms
 from tap_kommo_chats.state.layout import CHAT_EVENTS, LEADS, TALKS
 from tap_kommo_chats.state.written import REMEMBERED_MS
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tap_kommo_chats.run.directory import Directory, Found
     from tap_kommo_chats.run.find import Finder
     from tap_kommo_chats.run.stop import Output, Stop
+    from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.sharding import Shard
     from tap_kommo_chats.state.written import Written
 
@@ -31,21 +33,39 @@ _FOR_ADMINISTRATORS = ("users",)
 
 @dataclass(frozen=True, slots=True)
 class Mirroring:
-    """What a run tells a mirror.
+    """What a run tells those who read the CRM for a stream.
 
     Attributes:
-        shard: Which part of the rows to write.
+        settings: What the operator wants.
         started_ms: When the run began, in milliseconds since 1970.
-        margin_ms: How far the next search goes back before that, in milliseconds.
         stop: Says whether a signal asked to stop.
         output: Where records go.
     """
 
-    shard: Shard
+    settings: Settings
     started_ms: int
-    margin_ms: int
     stop: Stop
     output: Output
+
+    @property
+    def shard(self) -> Shard:
+        """Which part of the rows to write."""
+        return self.settings.shard
+
+    @property
+    def margin_ms(self) -> int:
+        """How far the next search goes back before this run, in milliseconds."""
+        return margin_ms(self.settings.lookback_ms)
+
+
+def open_mirror(
+    directory: Directory | None,
+    finder: Finder,
+    written: Mapping[str, Written],
+    run: Mirroring,
+) -> Mirror | None:
+    """Make a mirror; None where there is no CRM."""
+    return None if directory is None else Mirror(directory, finder, written, run)
 
 
 class Mirror:

@@ -26,13 +26,13 @@ from tap_kommo_chats.records.runs import RunSummary
 from tap_kommo_chats.run.books import Books, bad_entries
 from tap_kommo_chats.run.directory import Whose, open_directory
 from tap_kommo_chats.run.find import Finder
-from tap_kommo_chats.run.mirror import Mirror, Mirroring
+from tap_kommo_chats.run.mirror import Mirroring, open_mirror
 from tap_kommo_chats.run.plan import Plan, ReadJob
 from tap_kommo_chats.run.progress import Progress, Snapshot
+from tap_kommo_chats.run.talk_messages import open_talks
 from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
 from tap_kommo_chats.run.window import Reading, Window
 from tap_kommo_chats.state.checkpoint import Checkpoint
-from tap_kommo_chats.state.known import margin_ms
 from tap_kommo_chats.state.layout import (
     CONVERSATIONS_STREAM,
     MESSAGES,
@@ -105,13 +105,9 @@ class Run:
         self._finder = Finder(
             settings, self._ledger, directory, state.marks, stop.interruptible
         )
-        margin = margin_ms(settings.lookback_ms)
-        mirroring = Mirroring(settings.shard, started_ms, margin, stop, output)
-        self._mirror = (
-            None
-            if directory is None
-            else Mirror(directory, self._finder, state.written, mirroring)
-        )
+        crm = Mirroring(settings, started_ms, stop, output)
+        self._mirror = open_mirror(directory, self._finder, state.written, crm)
+        self._talks = open_talks(directory, self._finder, state.talks, crm)
         if note := state.take_shard(settings.shard):
             logger.warning(note)
         if settings.crm and state.bookmarks.search_mark.has_others(
@@ -201,6 +197,11 @@ class Run:
             self._find_all()
         return iter(()) if self._mirror is None else self._mirror.rows(stream, masked)
 
+    def talk_messages(self, masked: Callable[[Record], Record]) -> Iterator[Record]:
+        """Read the talks of native channels; see `TalkReader.messages`."""
+        self._find_all()
+        return iter(()) if self._talks is None else self._talks.messages(masked)
+
     def check_delivery(self) -> None:
         """Say at the end of the run whether all was delivered.
 
@@ -252,6 +253,7 @@ class Run:
             *bad_entries(self._finder.bad_entries),
             *self._finder.problems,
             *(() if self._mirror is None else self._mirror.problems),
+            *(() if self._talks is None else self._talks.problems),
         ]
 
     def _plan(self, *, from_beginning: bool) -> Plan:

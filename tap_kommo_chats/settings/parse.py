@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -238,6 +240,10 @@ class _Parser(Reader):
     def crm(self) -> CrmSettings | None:
         together = ("crm_url", "crm_access_token")
         names = (*together, "crm_origins") if self.has_channel else together
+        if self.config.get("crm_url") is None and self.native_channels():
+            self.problems.append(
+                "native_channels needs the CRM: write crm_url and crm_access_token"
+            )
         if not self.all_or_none(*names):
             return None
         url = self.url("crm_url", "https://example.kommo.com")
@@ -247,13 +253,35 @@ class _Parser(Reader):
                 "crm_access_token has white space or what is no ASCII in it: copy the "
                 "token anew"
             )
-        if not self.has_channel:
-            origins = Origins(frozenset(), frozenset((EVERY,)))
-            return None if token is None else CrmSettings(url, token, origins)
-        own = self.own_origins()
-        if token is None or not own:
+        native = self.native_channels()
+        own = self.own_origins() if self.has_channel else frozenset()
+        if token is None or (self.has_channel and not own):
             return None
-        return CrmSettings(url, token, Origins(own))
+        # Without a channel of one's own all others are looked at, if not read.
+        looked_at = native or frozenset(() if self.has_channel else (EVERY,))
+        return CrmSettings(url, token, Origins(own, looked_at), bool(native))
+
+    def native_channels(self) -> frozenset[str]:
+        given = self.config.get("native_channels")
+        if isinstance(given, str):
+            # As it comes from the environment.
+            with suppress(ValueError):
+                given = json.loads(given.lower() if given.isalpha() else given)
+        if given is None or given is False:
+            return frozenset()
+        if given is True:
+            return frozenset((EVERY,))
+        if (
+            isinstance(given, list)
+            and given
+            and all(isinstance(origin, str) and origin.strip() for origin in given)
+        ):
+            return frozenset(origin.strip() for origin in given)
+        self.problems.append(
+            "native_channels is neither true nor false nor a list of texts: write true "
+            'for all channels that are not your own, or some, such as ["waba"]'
+        )
+        return frozenset()
 
     def own_origins(self) -> frozenset[str]:
         origins = self.config.get("crm_origins")

@@ -89,6 +89,14 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         "amo.ext.12345678. Those of other channels are left out.",
     ),
     th.Property(
+        "native_channels",
+        th.StringType,
+        title="Native channels",
+        description="Whether the messages of channels that are not your own are read, "
+        "such as WhatsApp's: true, or a list of origins. Needs the CRM, a plan with "
+        'the Chats API add-on, and a token with the scope "External chat history".',
+    ),
+    th.Property(
         "shard",
         th.StringType,
         title="Shard",

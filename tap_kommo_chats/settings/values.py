@@ -31,11 +31,13 @@ class CrmSettings:
         url: Scheme, host and port, with no slash at the end.
         access_token: The bearer token.
         origins: The channels that are looked at.
+        reads_native: Whether the messages of the native ones are read.
     """
 
     url: str
     access_token: str
     origins: Origins
+    reads_native: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

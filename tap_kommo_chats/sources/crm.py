@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.kommo.crm_answers import NOT_ALLOWED
 from tap_kommo_chats.printable import printable
-from tap_kommo_chats.records.conversations import CRM, Conversation
+from tap_kommo_chats.records.conversations import CRM, TALK, Conversation
 from tap_kommo_chats.sources.events import MESSAGE_TYPES, ChatEvents
 from tap_kommo_chats.sources.first_search import FirstSearch
 from tap_kommo_chats.sources.talk_lookup import TalkLookup, read_talks
@@ -190,6 +190,8 @@ class CrmSource:
             self._lost += 1
         elif self._origins.is_own(talk.origin):
             yield Conversation(talk.chat_id, CRM, at_ms)
+        else:
+            yield Conversation(str(talk.talk_id), TALK, at_ms)
 
     def _note_others(self) -> None:
         """Note in one go what a page had of other channels."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from tap_kommo_chats.errors import BadRequestError
 from tap_kommo_chats.integers import read_id
@@ -57,6 +57,7 @@ class Event:
             it does not tell, which is the latest that can be.
         is_activity: Whether something new is in the conversation: a message, or the
             beginning of a talk, which may have one that no event tells of.
+        message_id: The message it is about; None when it is about none.
         value: The event as the CRM gave it.
     """
 
@@ -66,6 +67,7 @@ class Event:
     origin: str | None
     at_ms: int
     is_activity: bool
+    message_id: str | None = None
     value: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -84,7 +86,7 @@ def read_event(value: object, until_ms: int) -> Event | None:
         talk_id = read_id(value.get("entity_id"))
     origin = message.get("origin")
     created_at = read_id(value.get("created_at"))
-    event_id = value.get("id")
+    event_id, message_id = value.get("id"), message.get("id")
     return Event(
         event_id if isinstance(event_id, str) else None,
         talk_id,
@@ -92,6 +94,7 @@ def read_event(value: object, until_ms: int) -> Event | None:
         origin if isinstance(origin, str) and kind not in _TALK_TYPES else None,
         until_ms if created_at is None else min(created_at * SECOND_MS, until_ms),
         kind != _TALK_CLOSED,
+        message_id if isinstance(message_id, str) else None,
         value,
     )
 
@@ -101,6 +104,19 @@ Together: TypeAlias = """Callable[
 ]"""
 """Goes through the pages of several spans at once. After the last page of a span comes
 None."""
+
+
+class Keep(Protocol):
+    """Is told of events."""
+
+    def __call__(self, events: list[Event], /, *, is_new: bool) -> None:
+        """Take in events.
+
+        Args:
+            events: Some that were met.
+            is_new: Whether they are to be acted on, and may have been told of before.
+        """
+        ...
 
 
 class ChatEvents:
@@ -120,7 +136,7 @@ class ChatEvents:
         window: Window,
         memory: EventMemory[Event],
         together: Together,
-        keep: Callable[[list[Event]], None] = lambda _: None,
+        keep: Keep = lambda _events, *, is_new: None,  # noqa: ARG005 (whether it is told)
     ) -> None:
         """Say what to look for; nothing is asked yet.
 
@@ -129,7 +145,7 @@ class ChatEvents:
             window: The time to look at.
             memory: Tells what the last search acted on.
             together: Goes through several spans at once.
-            keep: Is told of all events, whatever becomes of them.
+            keep: Is told of all events that are met, and of those to be acted on.
         """
         self.refused: list[str] = []
         self.is_endless = False
@@ -147,7 +163,7 @@ class ChatEvents:
             RunError: If the CRM cannot be asked.
         """
         for events in self._all():
-            self._keep(events)
+            self._keep(events, is_new=True)
             yield events
 
     def _all(self) -> Iterator[list[Event]]:
@@ -205,6 +221,7 @@ class ChatEvents:
             event = read_event(row, self.window.to_ms)
             if event is not None and self._is_of(event, row, span):
                 events.append(event)
+        self._keep(events, is_new=False)
         return events
 
     def _is_of(self, event: Event, row: object, span: Span) -> bool:

@@ -9,6 +9,7 @@ Each stream has a part of its own:
                       "searched_until": {"<origin>": <milliseconds>, ...},
                       "events": {"<quarter of an hour>": "<count and digest>", ...},
                       "shard": "<number>/<of>"},
+     "talk_messages": the same, by "<talk's number>",
      "talks": {"version": 1, "searched_until": {...}, "events": {...}, "shard": ...},
      "conversations": the same,
      "chat_events": the same,
@@ -44,7 +45,11 @@ CONVERSATIONS_STREAM = "conversations"
 TALKS = "talks"
 LEADS = "leads"
 CHAT_EVENTS = "chat_events"
-SEARCHED = (MESSAGES, CONVERSATIONS_STREAM, TALKS, LEADS, CHAT_EVENTS)
+TALK_MESSAGES = "talk_messages"
+SEARCHED = (
+    *(MESSAGES, TALK_MESSAGES),
+    *(CONVERSATIONS_STREAM, TALKS, LEADS, CHAT_EVENTS),
+)
 """The streams that live off the search of the CRM, and so keep a mark of it."""
 
 MIRRORED = ("accounts", LEADS, "pipelines", "users")
@@ -74,6 +79,7 @@ _OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED)
 _NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(MIRRORED, (VERSION, ROWS)),
     MESSAGES: _OF_MESSAGES,
+    TALK_MESSAGES: _OF_MESSAGES,
     CONVERSATIONS_STREAM: _OF_ALL,
     TALKS: _OF_ALL,
     LEADS: (*_OF_ALL, ROWS),

@@ -22,6 +22,10 @@ CREATE TABLE events (
     talk_id INTEGER,
     event TEXT NOT NULL
 );
+CREATE TABLE messages (
+    message_id TEXT PRIMARY KEY,
+    talk_id INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 # All in one statement: Python hands the turn to another thread with each, and while
 # others read, it takes longer to get it back than the statement takes.
@@ -33,6 +37,10 @@ SELECT
     json_extract(value, '$[2]'),
     json_extract(value, '$[3]')
 FROM json_each(?)
+"""
+_NOTE_MESSAGES = """
+INSERT OR REPLACE INTO messages
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
 """
 
 
@@ -54,6 +62,21 @@ class SeenEvents:
         """
         rows = [(*known, _ENCODER.encode(value).decode()) for *known, value in events]
         self._scratch.do(_KEEP, (_ENCODER.encode(rows).decode(),))
+
+    def note_messages(self, talks: Iterable[tuple[str, int]]) -> None:
+        """Note which talk an event named for a message.
+
+        Args:
+            talks: The message's id, and the talk's number.
+        """
+        self._scratch.do(_NOTE_MESSAGES, (_ENCODER.encode(list(talks)).decode(),))
+
+    def talk_of(self, message_id: str) -> int | None:
+        """Return the talk of a message; None when no event named it."""
+        found = self._scratch.first(
+            "SELECT talk_id FROM messages WHERE message_id = ?", (message_id,)
+        )
+        return None if found is None else int(found[0])
 
     def all(
         self, since_ms: int | None = None

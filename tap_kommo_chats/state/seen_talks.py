@@ -22,8 +22,10 @@ _TABLES = """
 CREATE TABLE talks (
     talk_id INTEGER PRIMARY KEY,
     updated_ms INTEGER,
-    talk BLOB
+    talk BLOB,
+    chat_id TEXT
 );
+CREATE INDEX talks_of_chats ON talks (chat_id) WHERE chat_id IS NOT NULL;
 CREATE TABLE sightings (
     talk_id INTEGER PRIMARY KEY,
     seen_ms INTEGER NOT NULL
@@ -78,9 +80,14 @@ class SeenTalks:
     def keep(self, talks: Iterable[Talk]) -> None:
         """Keep talks for the run, in place of what was known of them."""
         self._scratch.do_many(
-            "INSERT OR REPLACE INTO talks VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO talks VALUES (?, ?, ?, ?)",
             (
-                (talk.talk_id, talk.updated_ms, _ENCODER.encode(talk.value))
+                (
+                    talk.talk_id,
+                    talk.updated_ms,
+                    _ENCODER.encode(talk.value),
+                    talk.chat_id,
+                )
                 for talk in talks
             ),
         )
@@ -105,6 +112,13 @@ class SeenTalks:
         """Tell how many there are that are not gone."""
         (count,) = self._scratch.first("SELECT count(talk) FROM talks") or (0,)
         return int(count)
+
+    def of_chat(self, chat_id: str) -> list[Talk]:
+        """Return the talks of a conversation that were kept."""
+        found = self._scratch.rows(
+            "SELECT talk FROM talks WHERE chat_id = ?", (chat_id,)
+        )
+        return list(_talks(found))
 
     def note_sightings(self, sightings: Iterable[tuple[int, int]]) -> None:
         """Note that something happened in talks.

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.state.bookmarks import Bookmarks
-from tap_kommo_chats.state.layout import MESSAGES, MIRRORED, SEARCHED
+from tap_kommo_chats.state.layout import (
+    MESSAGES,
+    MIRRORED,
+    SEARCHED,
+    TALK_MESSAGES,
+)
 from tap_kommo_chats.state.search_mark import SearchMark
 from tap_kommo_chats.state.written import Written
 
@@ -20,6 +25,7 @@ class TapState:
 
     Attributes:
         bookmarks: How far each conversation was read.
+        talks: How far each talk of a native channel was; None where none is read.
         marks: The search mark of each selected stream that lives off the search, by
             its name.
         written: What is remembered of the rows of each selected stream that mirrors
@@ -43,6 +49,11 @@ class TapState:
         """
         self.bookmarks = Bookmarks(part_of(MESSAGES), lookback_ms, made_of)
         streams = list(selected)
+        self.talks = (
+            Bookmarks(part_of(TALK_MESSAGES), lookback_ms, made_of)
+            if TALK_MESSAGES in streams
+            else None
+        )
         self.marks = {
             stream: SearchMark(part_of(stream))
             for stream in streams
@@ -61,6 +72,8 @@ class TapState:
             What an operator should know of it, in one line; None when nothing changed.
         """
         note = self.bookmarks.take_shard(shard) if MESSAGES in self.marks else None
+        if self.talks is not None:
+            note = self.talks.take_shard(shard) or note
         for mark in self.marks.values():
             mark.take_shard(shard)
         return note

@@ -155,7 +155,7 @@ def test_a_path_with_an_empty_name_is_refused(path: str) -> None:
 def test_a_stream_that_there_is_not_is_refused() -> None:
     assert problem_with(drop_fields=["talk:origin"]).endswith(
         "whose stream there is not: write one of chat_history, accounts, chat_events, "
-        "conversations, leads, pipelines, runs, talks, users"
+        "conversations, leads, pipelines, runs, talk_messages, talks, users"
     )
 
 

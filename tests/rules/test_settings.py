@@ -115,6 +115,48 @@ def test_a_channel_that_gives_no_scope_is_refused(
     assert problem.startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("given", "native"),
+    [
+        (True, {EVERY}),
+        ("true", {EVERY}),
+        ("True", {EVERY}),
+        (["waba", " telegram "], {"waba", "telegram"}),
+        ('["waba"]', {"waba"}),
+        (None, set()),
+        (False, set()),
+        ("false", set()),
+    ],
+)
+def test_native_channels_are_all_or_some_or_none(
+    given: object, native: set[str]
+) -> None:
+    named = frozenset(native)
+    with_channel = parse_settings({**GOOD, **CRM, "native_channels": given}).crm
+    alone = parse_settings({**ALONE, "native_channels": given}).crm
+
+    assert with_channel is not None
+    assert with_channel.reads_native == bool(native)
+    assert with_channel.origins == Origins(frozenset(CRM["crm_origins"]), named)
+    assert alone is not None
+    assert alone.reads_native == bool(native)
+    # Without a channel of one's own all others are looked at.
+    assert alone.origins.native == (native or {EVERY})
+
+
+@pytest.mark.parametrize("given", [[], 7, "waba", "", [7], [""], {"waba": 1}, '"x"'])
+def test_native_channels_of_another_kind_are_refused(given: object) -> None:
+    problem = problem_with(**CRM, native_channels=given)
+
+    assert problem.startswith("native_channels is neither true nor false nor a list")
+
+
+def test_native_channels_need_the_crm() -> None:
+    problem = problem_with(native_channels=True)
+
+    assert problem.startswith("native_channels needs the CRM: write crm_url and")
+
+
 def test_every_problem_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as raised:
         parse_settings({})

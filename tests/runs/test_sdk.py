@@ -31,6 +31,7 @@ CONFIG: dict[str, Any] = {
     "crm_url": "http://localhost",
     "crm_access_token": CRM_TOKEN,
     "crm_origins": [OWN_ORIGIN],
+    "native_channels": True,
 }
 
 StandardTapTests = get_tap_test_class(

@@ -15,6 +15,7 @@ from tap_kommo_chats.records.chat_events import EVENTS
 from tap_kommo_chats.records.leads import LEADS, lead_record, leads_of, read_lead
 from tap_kommo_chats.records.pipelines import PIPELINES, read_statuses
 from tap_kommo_chats.records.shape import EXTRA
+from tap_kommo_chats.records.talk_messages import TALK_MESSAGES
 from tap_kommo_chats.records.talks import read_talk
 from tap_kommo_chats.records.users import USERS
 from tests.rules.records.test_talks import TEXTS, VALUES, dumped
@@ -22,9 +23,11 @@ from tests.rules.records.test_talks import TEXTS, VALUES, dumped
 if TYPE_CHECKING:
     from tap_kommo_chats.records.columns import Mirror
 
-MIRRORS = [ACCOUNTS, EVENTS, USERS, LEADS, PIPELINES]
+MIRRORS = [ACCOUNTS, EVENTS, USERS, LEADS, PIPELINES, TALK_MESSAGES]
 OURS: dict[str, int | str] = {
     "event_id": "e",
+    "conversation_id": "c",
+    "message_id": "m",
     "account_id": 1,
     "user_id": 2,
     "lead_id": 3,

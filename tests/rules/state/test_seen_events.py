@@ -22,3 +22,10 @@ def test_events_from_some_time_on_can_be_had() -> None:
     seen.keep((str(at_ms), at_ms, None, {}) for at_ms in range(5))
 
     assert [event_id for event_id, _, _ in seen.all(3)] == ["3", "4"]
+
+
+def test_an_event_tells_the_talk_of_its_message() -> None:
+    seen = SeenEvents()
+    seen.note_messages([("m", 7), ("n", 8), ("m", 9)])
+
+    assert [seen.talk_of(name) for name in ("m", "n", "other")] == [9, 8, None]

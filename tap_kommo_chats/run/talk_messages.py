@@ -1,0 +1,256 @@
+"""Reading the talks of native channels, by the rules of the history.
+
+A talk is to its messages what a conversation is to those of the Chats API: it has a
+bookmark and is owed, visited and booked in the same way, under its number.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tap_kommo_chats.errors import (
+    LimiterStoppedError,
+    PlanError,
+    RefusedError,
+    RunError,
+    ScopeError,
+    StopRequestedError,
+)
+from tap_kommo_chats.kommo.talk_messages import read_talk_messages
+from tap_kommo_chats.records.conversations import STATE, TALK, Conversation, Entry
+from tap_kommo_chats.records.talk_messages import (
+    TalkTimes,
+    chat_of,
+    nearest_talk,
+    to_record,
+)
+from tap_kommo_chats.run.books import Books
+from tap_kommo_chats.run.plan import Plan
+from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
+from tap_kommo_chats.run.window import Reading, Window
+from tap_kommo_chats.state.checkpoint import Checkpoint
+from tap_kommo_chats.state.given_messages import GivenMessages
+from tap_kommo_chats.state.layout import TALK_MESSAGES
+from tap_kommo_chats.times import whole_second
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from tap_kommo_chats.kommo.pagination import HistoryPage
+    from tap_kommo_chats.records.messages import Record, Row
+    from tap_kommo_chats.run.directory import Directory
+    from tap_kommo_chats.run.find import Finder
+    from tap_kommo_chats.run.mirror import Mirroring
+    from tap_kommo_chats.run.plan import ReadJob
+    from tap_kommo_chats.run.threads import Event
+    from tap_kommo_chats.state.bookmarks import Bookmarks
+
+logger = logging.getLogger("tap-kommo-chats.talk_messages")
+
+
+@dataclass(frozen=True, slots=True)
+class NativeChats:
+    """What reading native chats takes.
+
+    Attributes:
+        directory: The account and its CRM.
+        finder: Has found the talks in which something happened.
+        bookmarks: How far each talk was read.
+        run: What else there is to know.
+    """
+
+    directory: Directory
+    finder: Finder
+    bookmarks: Bookmarks
+    run: Mirroring
+
+
+def open_talks(
+    directory: Directory | None,
+    finder: Finder,
+    bookmarks: Bookmarks | None,
+    run: Mirroring,
+) -> TalkReader | None:
+    """Make a reader of talks; None where none is to be read."""
+    if directory is None or bookmarks is None:
+        return None
+    return TalkReader(NativeChats(directory, finder, bookmarks, run))
+
+
+class TalkReader:
+    """Reads the messages of talks.
+
+    Attributes:
+        problems: Why something could not be read, a clause each.
+        written: How many messages were written.
+    """
+
+    def __init__(self, chats: NativeChats) -> None:
+        """Make ready; nothing is asked yet."""
+        self.problems: list[str] = []
+        self.written = 0
+        self._chats = chats
+        self._given = GivenMessages()
+        self._books = Books(chats.finder.native, chats.bookmarks, chats.run.started_ms)
+        self._checkpoint = Checkpoint(chats.run.output.write_state)
+
+    def messages(self, masked: Callable[[Record], Record]) -> Iterator[Record]:
+        """Read every talk in which something may have happened.
+
+        Args:
+            masked: Takes out of a record what is not to leave.
+
+        Raises:
+            RunError: If the CRM cannot be asked for anything.
+            SystemExit: If a signal asked to stop; its code is the signal's.
+        """
+        run, bookmarks = self._chats.run, self._chats.bookmarks
+        events = read_all(
+            self._jobs(), self._read, self._chats.run.settings.max_concurrency
+        )
+        readings: dict[str, Reading] = {}
+        try:
+            for event in events:
+                run.stop.check(run.output)
+                if isinstance(event, Idle):
+                    run.output.flush()
+                    continue
+                for record in self._take(event, readings, masked):
+                    self.written += 1
+                    yield record
+                    run.stop.check(run.output)
+                if isinstance(event, End):
+                    reading = readings.pop(event.job.conversation_id)
+                    self._books.read(event.job, reading)
+                    self._checkpoint.write_if_due(bookmarks.size_bytes)
+            self._complete()
+        except StopRequestedError:
+            run.stop.check(run.output)
+        except RefusedError as error:
+            self.problems.append(f"talk_messages could not be read: {_advice(error)}")
+        except RunError:
+            run.stop.check(run.output)
+            self._checkpoint.write()
+            raise
+        finally:
+            self._close(events)
+
+    def _close(self, events: Generator[object, None, None]) -> None:
+        events.close()
+        self._books.sum_up()
+        tally = self._books.tally
+        self.problems += [f"of talks: {problem}" for problem in tally.problems()]
+        told = str(tally).replace("conversations", "talks").capitalize()
+        logger.info("%s; messages: %d", told, self.written)
+
+    def _complete(self) -> None:
+        finder = self._chats.finder
+        if finder.problems or not finder.has_ended:
+            return
+        for entry in finder.native.entries():
+            if TALK in entry.sources:
+                self._chats.bookmarks.note_in_crm(entry.conversation_id)
+        finder.move_mark(TALK_MESSAGES, self._chats.run.started_ms)
+
+    def _jobs(self) -> Iterator[ReadJob]:
+        """Say which talks have to be read, those that failed before at last."""
+        settings, bookmarks = self._chats.run.settings, self._chats.bookmarks
+        ledger = self._chats.finder.native
+        for talk_id, at_ms in bookmarks.pending(self._chats.run.started_ms):
+            ledger.learn(Conversation(talk_id, STATE, at_ms))
+        plan = Plan(
+            started_ms=self._chats.run.started_ms,
+            start_ms=settings.start_ms,
+            lookback_ms=settings.lookback_ms,
+            has_crm=True,
+            from_beginning=False,
+        )
+        owed: list[Entry] = []
+        for entry in ledger.entries():
+            if bookmarks.is_owed(entry.conversation_id):
+                owed.append(entry)
+            elif settings.shard.holds(entry.conversation_id):
+                yield from self._job(plan, entry)
+        for entry in owed:
+            yield from self._job(plan, entry)
+
+    def _job(self, plan: Plan, entry: Entry) -> Iterator[ReadJob]:
+        job = plan.job_for(entry, self._chats.bookmarks)
+        if job is None:
+            self._books.unchanged(entry)
+        else:
+            self._books.asked(entry)
+            yield job
+
+    def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
+        crm = self._chats.directory.crm
+        return read_talk_messages(crm, int(job.conversation_id), job.since_ms)
+
+    def _take(
+        self,
+        event: Event[ReadJob, HistoryPage],
+        readings: dict[str, Reading],
+        masked: Callable[[Record], Record],
+    ) -> Iterator[Record]:
+        """Take in what came of a talk, and yield what is to be written."""
+        job = event.job
+        if isinstance(event, Failure):
+            readings.pop(job.conversation_id, None)
+            if isinstance(event.error, RefusedError):
+                raise event.error
+            if not isinstance(event.error, LimiterStoppedError):
+                self._books.failed(job, event.error)
+            return
+        if isinstance(event, End):
+            yield from self._fresh(readings[job.conversation_id].window.end())
+            return
+        settings, run = self._chats.run.settings, self._chats.run
+        window = Window(job.known, whole_second(run.started_ms), settings.lookback_ms)
+        end = replace(event.content, rows=())
+        reading = readings.setdefault(job.conversation_id, Reading(window, end))
+        reading.end = end
+        for row in event.content.rows:
+            if self._books.takes(row, job):
+                record = masked(self._record(row, int(job.conversation_id)))
+                taken = reading.window.take(record, row.sent_ms or 0)
+                yield from self._fresh(taken)
+
+    def _fresh(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Leave out what another talk of the chat has given."""
+        for record in records:
+            digest = hash(repr(sorted(record.items())))
+            chat, message = record["conversation_id"], record["message_id"]
+            if self._given.is_new(chat, message, digest):
+                yield record
+
+    def _record(self, row: Row, talk_id: int) -> Record:
+        finder = self._chats.finder
+        talk = finder.seen_talks.get(talk_id)
+        chat_id = chat_of(row, talk.chat_id if talk else None)
+        told = finder.seen_events.talk_of(row.message_id or "")
+        if told is None:
+            talks = [
+                TalkTimes(each.talk_id, each.began_ms)
+                for each in finder.seen_talks.of_chat(chat_id)
+            ]
+            told = nearest_talk(row.sent_ms or 0, talk_id, talks)
+        account_id = self._chats.directory.number_for(row.value.get("account_id"))
+        return to_record(row, chat_id, told, account_id)
+
+
+def _advice(error: RefusedError) -> str:
+    """Say why no talk can be read, and what to do."""
+    if isinstance(error, PlanError):
+        return (
+            "Kommo answered 402; the account's plan lacks the Chats API add-on: add "
+            "it, or leave native_channels out"
+        )
+    if isinstance(error, ScopeError):
+        return (
+            'crm_access_token lacks the scope "External chat history": tick it in the '
+            "integration, then make a new token, because one keeps the scopes it was "
+            "made with"
+        )
+    return str(error)

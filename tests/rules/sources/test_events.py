@@ -37,7 +37,7 @@ def read(**changes: object) -> Event:
     return event
 
 
-def test_an_event_tells_its_talk_its_contact_its_channel_and_its_time() -> None:
+def test_an_event_tells_its_talk_contact_channel_time_and_message() -> None:
     assert read(id="01pz") == Event(
         "01pz",
         38016,
@@ -45,6 +45,7 @@ def test_an_event_tells_its_talk_its_contact_its_channel_and_its_time() -> None:
         "waba",
         1_753_800_000_000,
         is_activity=True,
+        message_id="m",
     )
 
 

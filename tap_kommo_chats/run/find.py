@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ from tap_kommo_chats.state.seen_talks import SeenTalks
 from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections import deque
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from tap_kommo_chats.kommo.host import Host
@@ -147,14 +149,15 @@ class Finder:
         return EventMemory(marks[0].events, marks[0].until_ms(crm.origins))
 
     def _together(
-        self, spans: list[Span], read: Callable[[Span], Iterable[Page]]
-    ) -> Iterator[tuple[Span, Page | None]]:
+        self, spans: deque[Span], read: Callable[[Span], Iterable[Page]]
+    ) -> Generator[tuple[Span, Page | None], None, None]:
         """Go through the pages of several spans of time at once."""
-        for event in read_all(spans, read, self._settings.max_concurrency):
-            if isinstance(event, Failure):
-                raise event.error
-            if not isinstance(event, Idle):
-                yield event.job, event.content if isinstance(event, Part) else None
+        with closing(read_all(spans, read, self._settings.max_concurrency)) as events:
+            for event in events:
+                if isinstance(event, Failure):
+                    raise event.error
+                if not isinstance(event, Idle):
+                    yield event.job, event.content if isinstance(event, Part) else None
 
     def _report(self, line: str) -> None:
         self.bad_entries += 1

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -77,7 +78,8 @@ def read_all(
 
     Args:
         jobs: What to read. It is iterated in the caller's thread, no faster than
-            conversations are read.
+            conversations are read. A deque may get more meanwhile; each job is taken
+            out of it.
         read_one: Reads one conversation.
         max_concurrency: How many threads at most.
 
@@ -85,7 +87,7 @@ def read_all(
         Parts, and for each conversation one `End` or `Failure` after its parts. In
         between `Idle`, when nothing came for half a second.
     """
-    source = iter(jobs)
+    coming = _coming(jobs)
     readers = _Readers(read_one, max_concurrency)
     unfinished = 0
     # One conversation waits for each thread, so that none is ever idle.
@@ -93,9 +95,9 @@ def read_all(
     allowed = 1
     try:
         while True:
-            for job in islice(source, allowed - unfinished):
+            for job in islice(coming(), allowed - unfinished):
                 if not readers.take(job):
-                    for one in chain([job], source):
+                    for one in chain([job], coming()):
                         yield from _read_here(read_one, one)
                     return
                 unfinished += 1
@@ -109,6 +111,19 @@ def read_all(
             yield event
     finally:
         readers.end()
+
+
+def _coming(jobs: Iterable[J]) -> Callable[[], Iterator[J]]:
+    """Tell how to go through the jobs that are there now and were not taken yet."""
+    if not isinstance(jobs, deque):
+        source = iter(jobs)
+        return lambda: source
+
+    def taken() -> Iterator[J]:
+        while jobs:
+            yield jobs.popleft()
+
+    return taken
 
 
 _IDLE_SECONDS = 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 import pytest
@@ -256,3 +256,16 @@ def test_where_fewer_threads_can_be_had_these_read(
     assert list(read) == [5]
     (line,) = caplog.messages
     assert f"gives {there_are} of 8 threads" in line
+
+
+def test_what_is_put_into_a_deque_meanwhile_is_read_too() -> None:
+    jobs = deque([3])
+    ended: list[int] = []
+
+    for event in read_all(jobs, numbers, 4):
+        if isinstance(event, End):
+            ended.append(event.job)
+            if event.job > 0:
+                jobs.extend([event.job - 1] * 2)
+
+    assert sorted(ended) == [0] * 8 + [1] * 4 + [2] * 2 + [3]

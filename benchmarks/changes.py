@@ -149,9 +149,10 @@ def idle(folder: Path, scale: Scale) -> Iterator[Line]:
     read_ms = time.time_ns() // 1_000_000 - DAY_MS
     hints = str(_write_hints(folder, lengths, {}))
     with Arena(folder, count, mean=_SHORT) as arena:
-        run = arena.tap(
+        before = arena.tap(
             _state_of(lengths, read_ms), conversations=0, conversations_file=hints
         )
+        run = arena.tap(before.state(), conversations=0, conversations_file=hints)
     records = run.count_records()
     yield Line(
         f"{count:,} conversations in a file, nothing changed: requests, records",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import closing
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.kommo.crm import CrmApi
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from tap_kommo_chats.state.search_mark import SearchMark
 
 logger = logging.getLogger("tap-kommo-chats")
+
+_LISTED_AT_ONCE = 500
+"""So many of a list may be asked for before a signal is looked at."""
 
 
 class Finder:
@@ -154,6 +157,9 @@ class Finder:
         """Go through the pages of several spans of time at once."""
         with closing(read_all(spans, read, self._settings.max_concurrency)) as events:
             for event in events:
+                if self._crm_host is not None:
+                    # Only this thread shows how far the run is.
+                    self._crm_host.on_request()
                 if isinstance(event, Failure):
                     raise event.error
                 if not isinstance(event, Idle):
@@ -263,22 +269,23 @@ def find(
         StopRequestedError: If a signal asks to stop.
     """
 
-    def ours(source: Iterable[Conversation]) -> Iterator[Conversation]:
+    def ours(source: Iterable[Conversation], at_once: int) -> Iterator[Conversation]:
         conversations = iter(source)
         while True:
             with interruptible():
-                conversation = next(conversations, None)
-            if conversation is None:
+                some = list(islice(conversations, at_once))
+            if not some:
                 return
-            if shard.holds(conversation.conversation_id):
-                yield conversation
+            for conversation in some:
+                if shard.holds(conversation.conversation_id):
+                    yield conversation
 
     for source in sources:
-        for conversation in ours(source):
+        for conversation in ours(source, _LISTED_AT_ONCE):
             ledger.learn(conversation)
     searched: Iterator[Conversation] = iter(())
     if crm is not None:
-        found = ours(crm)
+        found = ours(crm, 1)
         # What is wrong with the token is told before anything is read.
         first = next(found, None)
         searched = found if first is None else chain([first], found)

@@ -41,18 +41,20 @@ def open_directory(host: Host | None, crm: CrmSettings | None) -> Directory | No
     """Make the directory of an account; None where there is no CRM."""
     if host is None or crm is None:
         return None
-    return Directory(CrmApi(host, crm.access_token))
+    return Directory(host, CrmApi(host, crm.access_token))
 
 
 class Directory:
     """Reads what an account has few of.
 
     Attributes:
+        host: The one of its CRM.
         crm: Its CRM.
     """
 
-    def __init__(self, crm: CrmApi) -> None:
+    def __init__(self, host: Host, crm: CrmApi) -> None:
         """Ask nothing yet."""
+        self.host = host
         self.crm = crm
 
     @cached_property

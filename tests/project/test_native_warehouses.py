@@ -65,7 +65,7 @@ def arrived(warehouse: Warehouse) -> dict[str, tuple[Any, ...]]:
         tuple(None if value == "" else value for value in row.values())
         for row in json.loads(rows)
     ]
-    by_id = {first: tuple(rest) for first, *rest in found}
+    by_id = {str(first): tuple(rest) for first, *rest in found}
     assert len(by_id) == len(found)
     return by_id
 

@@ -57,6 +57,10 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     _count("conversations_unchanged", "Conversations that were not asked for."),
     _count("conversations_failed", "Conversations that could not be read."),
     _count("messages", "Messages that were written: new, late or edited ones."),
+    _count(
+        "talk_messages",
+        "Messages of native channels that were written. Null when none are read.",
+    ),
     _count("requests", "Requests to the Chats API, each attempt counted."),
     _count("crm_requests", "The same to the CRM. Null without one."),
     _time("searched_until", "Up to when the CRM was searched. Null without one."),

@@ -225,6 +225,7 @@ class Run:
             counts={
                 **tally.numbers(),
                 "messages": tally.messages,
+                "talk_messages": None if self._talks is None else self._talks.written,
                 "requests": self._chats_host.requests_made,
                 "crm_requests": None if crm is None else crm.requests_made,
             },

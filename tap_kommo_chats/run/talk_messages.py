@@ -79,6 +79,14 @@ def open_talks(
     return TalkReader(NativeChats(directory, finder, bookmarks, run))
 
 
+@dataclass(frozen=True, slots=True)
+class _Chat:
+    """The chat of a talk, and its talks, as far as this run knows them."""
+
+    chat_id: str | None
+    talks: tuple[TalkTimes, ...]
+
+
 class TalkReader:
     """Reads the messages of talks.
 
@@ -93,6 +101,7 @@ class TalkReader:
         self.written = 0
         self._chats = chats
         self._given = GivenMessages()
+        self._known_chats: dict[int, _Chat] = {}
         self._books = Books(chats.finder.native, chats.bookmarks, chats.run.started_ms)
         self._checkpoint = Checkpoint(chats.run.output.write_state)
 
@@ -196,6 +205,8 @@ class TalkReader:
     ) -> Iterator[Record]:
         """Take in what came of a talk, and yield what is to be written."""
         job = event.job
+        if isinstance(event, Failure | End):
+            self._known_chats.pop(int(job.conversation_id), None)
         if isinstance(event, Failure):
             readings.pop(job.conversation_id, None)
             if isinstance(event.error, RefusedError):
@@ -225,17 +236,23 @@ class TalkReader:
             if self._given.is_new(chat, message, digest):
                 yield record
 
+    def _chat(self, talk_id: int) -> _Chat:
+        """Return what is known of a talk's chat, looked up once a talk."""
+        if talk_id not in self._known_chats:
+            seen = self._chats.finder.seen_talks
+            talk = seen.get(talk_id)
+            chat_id = None if talk is None else talk.chat_id
+            others = [] if chat_id is None else seen.of_chat(chat_id)
+            times = tuple(TalkTimes(each.talk_id, each.began_ms) for each in others)
+            self._known_chats[talk_id] = _Chat(chat_id, times)
+        return self._known_chats[talk_id]
+
     def _record(self, row: Row, talk_id: int) -> Record:
-        finder = self._chats.finder
-        talk = finder.seen_talks.get(talk_id)
-        chat_id = chat_of(row, talk.chat_id if talk else None)
-        told = finder.seen_events.talk_of(row.message_id or "")
+        chat = self._chat(talk_id)
+        chat_id = chat_of(row, chat.chat_id)
+        told = self._chats.finder.seen_events.talk_of(row.message_id or "")
         if told is None:
-            talks = [
-                TalkTimes(each.talk_id, each.began_ms)
-                for each in finder.seen_talks.of_chat(chat_id)
-            ]
-            told = nearest_talk(row.sent_ms or 0, talk_id, talks)
+            told = nearest_talk(row.sent_ms or 0, talk_id, chat.talks)
         account_id = self._chats.directory.number_for(row.value.get("account_id"))
         return to_record(row, chat_id, told, account_id)
 

@@ -314,3 +314,52 @@ def test_a_signal_breaks_into_waiting_for_the_crm(
             assert last_state(lines)
         finally:
             go_on.set()
+
+
+def test_reading_talks_that_is_killed_and_resumed_misses_nothing(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    talks, messages, kills = 60, 5, 20
+    crm = sandbox.crm.store
+    served = set()
+    for talk_id in range(1, talks + 1):
+        crm.open_talk(talk_id, f"c{talk_id}", OLD, origin="waba")
+        for number in range(messages):
+            served.add(crm.add_message(talk_id, OLD + 60 * number))
+    config = {
+        "crm_url": sandbox.url,
+        "crm_access_token": sandbox.crm_token,
+        "native_channels": True,
+        "requests_per_second": 250,
+    }
+    moments = random.Random(7)  # noqa: S311 (which moments does not matter)
+    loaded: set[str] = set()
+    state: dict[str, Any] = {}
+
+    for _ in range(kills):
+        with started(config, tmp_path, state) as tap:
+            lines = []
+            assert tap.stdout is not None
+            for _ in range(moments.randrange(600, 800)):
+                line = tap.stdout.readline()
+                if not line.endswith(b"\n"):
+                    break
+                lines.append(json.loads(line))
+            tap.kill()
+            lines += rest_of(tap.stdout)
+        loaded |= spoken(lines)
+        state = last_state(lines) or state
+    with started(config, tmp_path, state) as tap:
+        lines = rest_of(tap.stdout)
+        assert tap.wait() == 0
+
+    assert loaded | spoken(lines) == served
+
+
+def spoken(lines: list[dict[str, Any]]) -> set[str]:
+    """The messages of talks that a run wrote."""
+    return {
+        line["record"]["message_id"]
+        for line in lines
+        if line["type"] == "RECORD" and line["stream"] == "talk_messages"
+    }

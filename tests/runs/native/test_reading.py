@@ -355,3 +355,35 @@ def test_with_faults_every_message_arrives(monkeypatch: pytest.MonkeyPatch) -> N
 
     served = {message["id"] for message in crm.messages.all()}
     assert Counter(said(output)) == Counter(served)
+
+
+def test_they_can_be_had_without_any_other_stream(account: NativeAccount) -> None:
+    account.open_talk(1, "a")
+    name = account.say(1)
+
+    output = account.run_some(["talk_messages"])
+
+    assert said(output) == [name]
+    assert account.crm_requests("/api/v4/users") == []
+
+
+def test_each_talk_is_one_shards(account: NativeAccount) -> None:
+    for number in range(1, 21):
+        account.open_talk(number, f"c{number}")
+        account.say(number)
+
+    halves = [said(account.run(shard=f"{number}/2")) for number in (1, 2)]
+
+    assert all(halves)
+    assert len({*halves[0], *halves[1]}) == len(halves[0] + halves[1]) == 20
+
+
+def test_the_run_tells_how_many_were_written(account: NativeAccount) -> None:
+    account.open_talk(1, "a")
+    for _ in range(3):
+        account.say(1)
+
+    (with_them,) = account.run().records_of("runs")
+    (without,) = account.run(native_channels=None).records_of("runs")
+
+    assert (with_them["talk_messages"], without["talk_messages"]) == (3, None)

@@ -107,7 +107,7 @@ class Run:
         )
         crm = Mirroring(settings, started_ms, stop, output)
         self._mirror = open_mirror(directory, self._finder, state.written, crm)
-        self._talks = open_talks(directory, self._finder, state.talks, crm)
+        self._talks = open_talks(directory, self._finder, state, crm)
         if note := state.take_shard(settings.shard):
             logger.warning(note)
         if settings.crm and state.bookmarks.search_mark.has_others(

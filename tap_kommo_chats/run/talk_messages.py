@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from tap_kommo_chats.run.plan import ReadJob
     from tap_kommo_chats.run.threads import Event
     from tap_kommo_chats.state.bookmarks import Bookmarks
+    from tap_kommo_chats.state.read_chats import ReadChats
+    from tap_kommo_chats.state.tap_state import TapState
 
 logger = logging.getLogger("tap-kommo-chats.talk_messages")
 
@@ -58,25 +60,27 @@ class NativeChats:
         directory: The account and its CRM.
         finder: Has found the talks in which something happened.
         bookmarks: How far each talk was read.
+        read: Through which talk each chat was read last.
         run: What else there is to know.
     """
 
     directory: Directory
     finder: Finder
     bookmarks: Bookmarks
+    read: ReadChats
     run: Mirroring
 
 
 def open_talks(
     directory: Directory | None,
     finder: Finder,
-    bookmarks: Bookmarks | None,
+    state: TapState,
     run: Mirroring,
 ) -> TalkReader | None:
     """Make a reader of talks; None where none is to be read."""
-    if directory is None or bookmarks is None:
+    if directory is None or state.talks is None or state.chats is None:
         return None
-    return TalkReader(NativeChats(directory, finder, bookmarks, run))
+    return TalkReader(NativeChats(directory, finder, state.talks, state.chats, run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ class _Chat:
     """The chat of a talk, and its talks, as far as this run knows them."""
 
     chat_id: str | None
+    began_ms: int
+    last_talk: int | None
     talks: tuple[TalkTimes, ...]
 
 
@@ -133,6 +139,7 @@ class TalkReader:
                 if isinstance(event, End):
                     reading = readings.pop(event.job.conversation_id)
                     self._books.read(event.job, reading)
+                    self._note_read(int(event.job.conversation_id))
                     self._checkpoint.write_if_due(bookmarks.size_bytes)
             self._complete()
         except StopRequestedError:
@@ -146,8 +153,15 @@ class TalkReader:
         finally:
             self._close(events)
 
+    def _note_read(self, talk_id: int) -> None:
+        chat_id = self._chat(talk_id).chat_id
+        del self._known_chats[talk_id]
+        if chat_id is not None:
+            self._chats.read.note(chat_id, talk_id)
+
     def _close(self, events: Generator[object, None, None]) -> None:
         events.close()
+        self._chats.read.keep()
         self._books.sum_up()
         tally = self._books.tally
         self.problems += [f"of talks: {problem}" for problem in tally.problems()]
@@ -191,7 +205,16 @@ class TalkReader:
             self._books.unchanged(entry)
         else:
             self._books.asked(entry)
-            yield job
+            yield self._own_part(job)
+
+    def _own_part(self, job: ReadJob) -> ReadJob:
+        """Leave out of a new talk what was read of its chat through another one."""
+        chat = self._chat(int(job.conversation_id))
+        if job.known is not None or chat.last_talk is None or not chat.began_ms:
+            return job
+        # A messenger's clock may be off, or a message late.
+        since_ms = chat.began_ms - self._chats.run.margin_ms
+        return replace(job, since_ms=max(since_ms, job.since_ms or 0))
 
     def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
         crm = self._chats.directory.crm
@@ -205,7 +228,7 @@ class TalkReader:
     ) -> Iterator[Record]:
         """Take in what came of a talk, and yield what is to be written."""
         job = event.job
-        if isinstance(event, Failure | End):
+        if isinstance(event, Failure):
             self._known_chats.pop(int(job.conversation_id), None)
         if isinstance(event, Failure):
             readings.pop(job.conversation_id, None)
@@ -223,8 +246,9 @@ class TalkReader:
         reading = readings.setdefault(job.conversation_id, Reading(window, end))
         reading.end = end
         for row in event.content.rows:
-            if self._books.takes(row, job):
-                record = masked(self._record(row, int(job.conversation_id)))
+            talk_id = int(job.conversation_id)
+            if self._books.takes(row, job) and not self._is_anothers(row, talk_id):
+                record = masked(self._record(row, talk_id))
                 taken = reading.window.take(record, row.sent_ms or 0)
                 yield from self._fresh(taken)
 
@@ -239,13 +263,31 @@ class TalkReader:
     def _chat(self, talk_id: int) -> _Chat:
         """Return what is known of a talk's chat, looked up once a talk."""
         if talk_id not in self._known_chats:
-            seen = self._chats.finder.seen_talks
-            talk = seen.get(talk_id)
-            chat_id = None if talk is None else talk.chat_id
-            others = [] if chat_id is None else seen.of_chat(chat_id)
-            times = tuple(TalkTimes(each.talk_id, each.began_ms) for each in others)
-            self._known_chats[talk_id] = _Chat(chat_id, times)
+            self._known_chats[talk_id] = self._look_up(talk_id)
         return self._known_chats[talk_id]
+
+    def _look_up(self, talk_id: int) -> _Chat:
+        seen = self._chats.finder.seen_talks
+        talk = seen.get(talk_id)
+        if talk is None or talk.chat_id is None:
+            return _Chat(None, 0, None, ())
+        times = {each.talk_id: each.began_ms for each in seen.of_chat(talk.chat_id)}
+        last = self._chats.read.last_talk(talk.chat_id)
+        if last == talk_id:
+            last = None
+        if last is not None:
+            # It began before those that this run knows of.
+            times.setdefault(last, 0)
+        talks = tuple(TalkTimes(each, began_ms) for each, began_ms in times.items())
+        return _Chat(talk.chat_id, talk.began_ms, last, talks)
+
+    def _is_anothers(self, row: Row, talk_id: int) -> bool:
+        """Tell whether another talk gives a message, as an event of it says."""
+        told = self._chats.finder.seen_events.talk_of(row.message_id or "")
+        if told is None or told == talk_id:
+            return False
+        is_read = self._chats.bookmarks.known(str(told)) is not None
+        return is_read or self._chats.finder.native.has(str(told))
 
     def _record(self, row: Row, talk_id: int) -> Record:
         chat = self._chat(talk_id)

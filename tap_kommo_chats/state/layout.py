@@ -9,7 +9,8 @@ Each stream has a part of its own:
                       "searched_until": {"<origin>": <milliseconds>, ...},
                       "events": {"<quarter of an hour>": "<count and digest>", ...},
                       "shard": "<number>/<of>"},
-     "talk_messages": the same, by "<talk's number>",
+     "talk_messages": the same by "<talk's number>",
+                      and "chats": {"<digest>": <talk's number>, ...},
      "talks": {"version": 1, "searched_until": {...}, "events": {...}, "shard": ...},
      "conversations": the same,
      "chat_events": the same,
@@ -70,6 +71,7 @@ SEARCHED_UNTIL = "searched_until"
 EVENTS = "events"
 SHARD = "shard"
 ROWS = "rows"
+CHATS = "chats"
 
 _SHOWN_AT_MOST = 60
 """Characters of a name or an id that are shown."""
@@ -79,7 +81,7 @@ _OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED)
 _NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(MIRRORED, (VERSION, ROWS)),
     MESSAGES: _OF_MESSAGES,
-    TALK_MESSAGES: _OF_MESSAGES,
+    TALK_MESSAGES: (*_OF_MESSAGES, CHATS),
     CONVERSATIONS_STREAM: _OF_ALL,
     TALKS: _OF_ALL,
     LEADS: (*_OF_ALL, ROWS),
@@ -154,7 +156,7 @@ def _check_version(part: Mapping[str, object]) -> None:
 
 
 def _check_times(part: Mapping[str, object]) -> None:
-    for name in (OWED, SEARCHED_UNTIL):
+    for name in (OWED, SEARCHED_UNTIL, CHATS):
         times = part.get(name, {})
         if not isinstance(times, dict):
             problem = f"{name!r} is not an object"

@@ -138,6 +138,13 @@ class Ledger:
         )
         return entry
 
+    def has(self, conversation_id: str) -> bool:
+        """Tell whether a source named a conversation."""
+        found = self._scratch.first(
+            "SELECT 1 FROM conversations WHERE conversation_id = ?", (conversation_id,)
+        )
+        return found is not None
+
     def note(self, conversation_id: str, noted: Noted) -> None:
         """Note what became of a conversation."""
         self._noted[conversation_id] = noted

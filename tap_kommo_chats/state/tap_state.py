@@ -11,6 +11,7 @@ from tap_kommo_chats.state.layout import (
     SEARCHED,
     TALK_MESSAGES,
 )
+from tap_kommo_chats.state.read_chats import ReadChats
 from tap_kommo_chats.state.search_mark import SearchMark
 from tap_kommo_chats.state.written import Written
 
@@ -26,6 +27,7 @@ class TapState:
     Attributes:
         bookmarks: How far each conversation was read.
         talks: How far each talk of a native channel was; None where none is read.
+        chats: Through which talk each chat of these was read last.
         marks: The search mark of each selected stream that lives off the search, by
             its name.
         written: What is remembered of the rows of each selected stream that mirrors
@@ -49,11 +51,11 @@ class TapState:
         """
         self.bookmarks = Bookmarks(part_of(MESSAGES), lookback_ms, made_of)
         streams = list(selected)
-        self.talks = (
-            Bookmarks(part_of(TALK_MESSAGES), lookback_ms, made_of)
-            if TALK_MESSAGES in streams
-            else None
-        )
+        self.talks: Bookmarks | None = None
+        self.chats: ReadChats | None = None
+        if TALK_MESSAGES in streams:
+            self.talks = Bookmarks(part_of(TALK_MESSAGES), lookback_ms, made_of)
+            self.chats = ReadChats(part_of(TALK_MESSAGES))
         self.marks = {
             stream: SearchMark(part_of(stream))
             for stream in streams

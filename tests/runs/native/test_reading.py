@@ -297,7 +297,10 @@ def test_where_no_event_tells_the_talk_is_the_one_that_began_last(
     account.open_talk(2, "a")
     two = account.say(2, 3_000, event=False)
 
-    found = rows(account.run())
+    output = account.run()
+
+    assert sorted(said(output)) == sorted([one, two])
+    found = rows(output)
 
     assert {name: row["talk_id"] for name, row in found.items()} == {one: 1, two: 2}
 

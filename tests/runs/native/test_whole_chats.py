@@ -78,6 +78,30 @@ def test_an_old_talk_that_turns_up_late_brings_what_is_its_own(
     assert old in found
 
 
+@MODES
+def test_a_visit_of_a_talk_brings_nothing_of_the_next_one(
+    account: NativeAccount,
+    whole_chat: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    account.crm.terms = Terms(whole_chat=whole_chat)
+    account.open_talk(1, "a")
+    account.say(1)
+    account.now += SECOND
+    first = account.run()
+    account.now += HOUR // 2
+    account.open_talk(2, "a")
+    new = account.say(2)
+    account.now += SECOND
+    second = account.run(first.state)
+    account.now += HOUR // 2
+
+    third = account.run(second.state)
+
+    assert said(second) == [new]
+    assert 1 in account.talks_asked()[-2:]
+    assert said(third) == []
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["say", "open", "run"]), st.integers(0, 2)), max_size=14
 )

@@ -34,7 +34,7 @@ _HEARD_FROM = {
     # Below, it shows what maps make of records.
     "singer_sdk": logging.INFO,
     # It warns of each look for more of a packed list that has ended.
-    "aiohttp.internal": logging.ERROR,
+    "aiohttp": logging.ERROR,
 }
 """The level from which each logger is heard. All others are from a warning on."""
 

@@ -33,6 +33,8 @@ _HEARD_FROM = {
     "urllib3": logging.DEBUG,
     # Below, it shows what maps make of records.
     "singer_sdk": logging.INFO,
+    # It warns of each look for more of a packed list that has ended.
+    "aiohttp": logging.ERROR,
 }
 """The level from which each logger is heard. All others are from a warning on."""
 

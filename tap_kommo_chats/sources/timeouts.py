@@ -1,4 +1,4 @@
-"""How long fsspec's file systems wait for a server, each in words of its own."""
+"""How fsspec's file systems ask a server, and how long they wait, each in its words."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def _arguments(family: tuple[str, str], seconds: int) -> dict[str, Any]:
             value = {**value, **given}
         elif given is not None:
             value = given
-    return {name: value}
+    # Read as it comes: in blocks, a server without ranges gives the first one only.
+    stream = {"block_size": 0} if family[0] == "http" else {}
+    return {name: value, **stream}
 
 
 def _own_words(place: str, seconds: int) -> tuple[str, Any]:

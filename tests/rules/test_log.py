@@ -105,6 +105,8 @@ def test_a_traceback_is_set_in_and_quotes_nobody(
         ("botocore.auth", logging.INFO, False),
         ("sqlalchemy.engine.Engine", logging.INFO, False),
         ("asyncio", logging.ERROR, True),
+        ("aiohttp.internal", logging.WARNING, False),
+        ("aiohttp.internal", logging.ERROR, True),
         ("py.warnings", logging.WARNING, True),
     ],
 )

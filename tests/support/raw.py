@@ -22,13 +22,15 @@ class RawServer:
         requests: The heads of the requests that came in.
     """
 
-    def __init__(self, answer: Callable[[str], bytes | Iterable[bytes] | None]) -> None:
+    def __init__(
+        self, answer: Callable[[str], bytes | Iterable[bytes | None] | None]
+    ) -> None:
         """Say what to answer.
 
         Args:
             answer: Is given the head of a request. What it returns is sent, piece by
-                piece as long as the client takes them; after None, nothing is, and the
-                connection is closed.
+                piece as long as the client takes them; after None, nothing more is,
+                and the connection is closed.
         """
         self.requests: list[str] = []
         self._answer = answer
@@ -78,9 +80,12 @@ class RawServer:
                 head, _, received = received.partition(b"\r\n\r\n")
                 self.requests.append(head.decode("latin-1"))
                 answer = self._answer(self.requests[-1])
-                if answer is None:
-                    return
-                for part in (answer,) if isinstance(answer, bytes) else answer:
+                parts = (
+                    [answer] if answer is None or isinstance(answer, bytes) else answer
+                )
+                for part in parts:
+                    if part is None:
+                        return
                     connection.sendall(part)
 
 

@@ -465,7 +465,10 @@ def test_the_timeout_holds_for_a_server_that_falls_silent(sandbox: Sandbox) -> N
         ("s3://b/l.txt", {"s3": {"config_kwargs": SECONDS}}),
         ("s3a://b/l.txt", {"s3a": {"config_kwargs": SECONDS}}),
         ("gs://b/l.txt", {"gs": {"requests_timeout": TIMEOUT}}),
-        ("https://host/l.txt", {"https": {"client_kwargs": {"timeout": TIMEOUT}}}),
+        (
+            "https://host/l.txt",
+            {"https": {"client_kwargs": {"timeout": TIMEOUT}, "block_size": 0}},
+        ),
         ("simplecache::gcs://b/l.txt", {"gcs": {"requests_timeout": TIMEOUT}}),
         ("zip://l.txt::s3://b/l.zip", {"s3": {"config_kwargs": SECONDS}}),
         ("az://c/l.txt", {}),

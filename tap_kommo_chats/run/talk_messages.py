@@ -16,10 +16,15 @@ from tap_kommo_chats.errors import (
     RefusedError,
     RunError,
     ScopeError,
-    StopRequestedError,
 )
 from tap_kommo_chats.kommo.talk_messages import read_talk_messages
-from tap_kommo_chats.records.conversations import STATE, TALK, Conversation, Entry
+from tap_kommo_chats.records.conversations import (
+    STATE,
+    TALK,
+    Conversation,
+    Entry,
+    Outcome,
+)
 from tap_kommo_chats.records.talk_messages import (
     TalkTimes,
     chat_of,
@@ -110,6 +115,13 @@ class TalkReader:
         self._known_chats: dict[int, _Chat] = {}
         self._books = Books(chats.finder.native, chats.bookmarks, chats.run.started_ms)
         self._checkpoint = Checkpoint(chats.run.output.write_state)
+        self._plan = Plan(
+            started_ms=chats.run.started_ms,
+            start_ms=chats.run.settings.start_ms,
+            lookback_ms=chats.run.settings.lookback_ms,
+            has_crm=True,
+            from_beginning=False,
+        )
 
     def messages(self, masked: Callable[[Record], Record]) -> Iterator[Record]:
         """Read every talk in which something may have happened.
@@ -142,16 +154,24 @@ class TalkReader:
                     self._note_read(int(event.job.conversation_id))
                     self._checkpoint.write_if_due(bookmarks.size_bytes)
             self._complete()
-        except StopRequestedError:
-            run.stop.check(run.output)
         except RefusedError as error:
             self.problems.append(f"talk_messages could not be read: {_advice(error)}")
+            self._owe_the_rest()
+            self._complete()
         except RunError:
             run.stop.check(run.output)
             self._checkpoint.write()
             raise
         finally:
             self._close(events)
+
+    def _owe_the_rest(self) -> None:
+        """Owe what was not read, so that a later run need not search for it again."""
+        for entry in self._entries():
+            if entry.outcome in {None, Outcome.ASKED}:
+                for job in self._job_of(entry):
+                    id_ = job.conversation_id
+                    self._chats.bookmarks.owe(id_, job.activity_ms)
 
     def _note_read(self, talk_id: int) -> None:
         chat_id = self._chat(talk_id).chat_id
@@ -179,33 +199,34 @@ class TalkReader:
 
     def _jobs(self) -> Iterator[ReadJob]:
         """Say which talks have to be read, those that failed before at last."""
-        settings, bookmarks = self._chats.run.settings, self._chats.bookmarks
-        ledger = self._chats.finder.native
+        bookmarks, ledger = self._chats.bookmarks, self._chats.finder.native
         for talk_id, at_ms in bookmarks.pending(self._chats.run.started_ms):
             ledger.learn(Conversation(talk_id, STATE, at_ms))
-        plan = Plan(
-            started_ms=self._chats.run.started_ms,
-            start_ms=settings.start_ms,
-            lookback_ms=settings.lookback_ms,
-            has_crm=True,
-            from_beginning=False,
-        )
-        owed: list[Entry] = []
-        for entry in ledger.entries():
-            if bookmarks.is_owed(entry.conversation_id):
-                owed.append(entry)
-            elif settings.shard.holds(entry.conversation_id):
-                yield from self._job(plan, entry)
-        for entry in owed:
-            yield from self._job(plan, entry)
+        for takes_owed in (False, True):
+            for entry in self._entries():
+                is_owed = bookmarks.is_owed(entry.conversation_id)
+                # One that failed just now is owed too.
+                if is_owed is takes_owed and entry.outcome is None:
+                    yield from self._asked(entry)
 
-    def _job(self, plan: Plan, entry: Entry) -> Iterator[ReadJob]:
-        job = plan.job_for(entry, self._chats.bookmarks)
-        if job is None:
-            self._books.unchanged(entry)
-        else:
+    def _asked(self, entry: Entry) -> Iterator[ReadJob]:
+        jobs = self._job_of(entry)
+        if jobs:
             self._books.asked(entry)
-            yield self._own_part(job)
+        else:
+            self._books.unchanged(entry)
+        yield from jobs
+
+    def _job_of(self, entry: Entry) -> list[ReadJob]:
+        """Say what to read of a talk, if there is anything."""
+        job = self._plan.job_for(entry, self._chats.bookmarks)
+        return [] if job is None else [self._own_part(job)]
+
+    def _entries(self) -> Iterator[Entry]:
+        """Go through the talks of this shard that are known."""
+        holds = self._chats.run.shard.holds
+        entries = self._chats.finder.native.entries()
+        return (entry for entry in entries if holds(entry.conversation_id))
 
     def _own_part(self, job: ReadJob) -> ReadJob:
         """Leave out of a new talk what was read of its chat through another one."""

@@ -82,6 +82,29 @@ def test_what_was_refused_is_read_once_it_is_not(
     assert sorted(said(second)) == sorted(names)
 
 
+def test_what_stays_refused_costs_no_search_from_the_beginning(
+    account: NativeAccount, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = filled(account, 20)
+    account.crm.terms = Terms(addon=False)
+    first = failing(account, caplog).output
+    account.now += 10 * DAY
+    names.append(account.say(1))
+    account.now += SECOND
+    account.sandbox.forget_requests()
+    with account.clock():
+        second = failing_run(account.config(), caplog, first.state).output
+    asked = account.crm_requests()
+    account.crm.terms = Terms()
+    account.now += 10 * DAY
+
+    third = account.run(second.state)
+
+    assert len(second.records_of("chat_events")) == 1
+    assert len(asked) <= 9
+    assert sorted(said(third)) == sorted(names)
+
+
 @pytest.mark.parametrize(
     ("terms", "named"),
     [

@@ -60,12 +60,13 @@ def read_all(
     jobs: Iterable[J],
     read_one: ReadOne[J, P],
     max_concurrency: int,
+    goes_alone: Callable[[], bool] = lambda: False,
 ) -> Generator[Event[J, P] | Idle, None, None]:
     """Read conversations with several threads.
 
     The parts of one conversation come in their order, those of different ones mixed.
-    The first conversation goes ahead alone until something of it was read, so that
-    what is wrong with all of them costs one request. Closing the generator stops all
+    The first conversation goes ahead alone until something came of it, so that what is
+    wrong with all of them costs few requests. Closing the generator stops all
     threads: each finishes the request in hand first, and one that does not within
     three seconds is left behind and ends with the process.
 
@@ -74,6 +75,8 @@ def read_all(
             conversations are read.
         read_one: Reads one conversation.
         max_concurrency: How many threads at most.
+        goes_alone: Tells whether the next one is to wait for all others to end. Asked
+            after each event was dealt with.
 
     Yields:
         Parts, and for each conversation one `End` or `Failure` after its parts. In
@@ -90,7 +93,7 @@ def read_all(
     allowed = 1
     try:
         while True:
-            for job in islice(source, allowed - unfinished):
+            for job in islice(source, max(0, allowed - unfinished)):
                 waiting.put(job)
                 unfinished += 1
                 if len(threads) < max_concurrency:
@@ -98,11 +101,11 @@ def read_all(
             if not unfinished:
                 return
             event = _next(events)
-            if not isinstance(event, Idle):
-                allowed = enough
             if isinstance(event, End | Failure):
                 unfinished -= 1
             yield event
+            if not isinstance(event, Idle):
+                allowed = 1 if goes_alone() else enough
     finally:
         stop.set()
         for _ in threads:

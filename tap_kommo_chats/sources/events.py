@@ -57,6 +57,7 @@ class Event:
             it does not tell, which is the latest that can be.
         is_activity: Whether something new is in the conversation: a message, or the
             beginning of a talk, which may have one that no event tells of.
+        is_message: Whether that is a message.
     """
 
     event_id: str | None
@@ -65,6 +66,7 @@ class Event:
     origin: str | None
     at_ms: int
     is_activity: bool
+    is_message: bool
 
 
 def read_event(value: object, until_ms: int) -> Event | None:
@@ -90,6 +92,7 @@ def read_event(value: object, until_ms: int) -> Event | None:
         origin if isinstance(origin, str) and kind not in _TALK_TYPES else None,
         until_ms if created_at is None else min(created_at * SECOND_MS, until_ms),
         kind != _TALK_CLOSED,
+        kind in MESSAGE_TYPES,
     )
 
 

@@ -47,12 +47,12 @@ class Troubles:
             (since_ms, id_, Trouble(kind))
             for kind, ids in state.pop(TROUBLES, {}).items()
             for id_, since_ms in ids.items()
-            if since_ms > _or_never(read_ms(id_))
+            if since_ms >= _or_never(read_ms(id_))
         )
         for since_ms, id_, kind in began:
             self.begin(id_, kind, since_ms)
         for id_, since_ms in state.pop(UNREAD, {}).items():
-            if since_ms > _or_never(read_ms(id_)):
+            if since_ms >= _or_never(read_ms(id_)):
                 self.expect(id_, since_ms)
 
     def kind_of(self, conversation_id: str) -> Trouble | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
+from tap_kommo_chats.times import format_instant
 from tests.support.account import DAY, HOUR, Account, names
 from tests.support.refusals import Runs, answers, outcomes
 from tests.support.tap import wait_for_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sandbox.exchange import SeenRequest
     from sandbox.server import Sandbox
@@ -293,23 +296,57 @@ def test_what_is_right_again_in_the_later_run_is_read(account: Account) -> None:
 def test_what_is_gone_and_listed_is_asked_for_once_a_run_and_comes_back(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runs = Runs(account, conversation_ids=["well"])
+    # The CRM does not know it, and so would not tell.
+    account.message("list", 2 * DAY)
+    runs = Runs(account, conversation_ids=["list"])
     runs.run()
-    account.sandbox.answer = answers({"well": 204})
+    account.sandbox.answer = answers({"list": 204})
     runs.run(3 * DAY)
-    runs.run(3 * DAY)
+    assert outcomes(runs.run(3 * DAY)) == {"list": "gone"}
     caplog.clear()
 
     output = runs.run(3 * DAY)
 
-    assert runs.asked == ["well"]
-    assert outcomes(output) == {"well": "gone"}
-    assert "Conversation well" not in caplog.text
-    new = account.message("well")
+    assert runs.asked == ["list"]
+    assert outcomes(output) == {}
+    assert "Conversation list" not in caplog.text
+    new = account.message("list")
     account.sandbox.answer = None
     output = runs.run(DAY)
     assert names(output) == [new]
-    assert outcomes(output) == {"well": "read"}
+    assert outcomes(output) == {"list": "read"}
+
+
+def test_what_is_gone_is_asked_for_once_for_each_time_that_a_list_tells(
+    account: Account, tmp_path: Path
+) -> None:
+    runs = Runs(account)
+
+    def list_says(at_ms: int) -> None:
+        line = {"conversation_id": "list", "updated_at": format_instant(at_ms)}
+        path = tmp_path / "list.jsonl"
+        path.write_text(json.dumps(line))
+        runs.more = {"conversations_file": str(path)}
+
+    list_says(account.now)
+    account.message("list")
+    runs.run()
+    account.sandbox.answer = answers({"list": 204})
+    account.now += 3 * DAY
+    list_says(account.now)
+    runs.run()
+    runs.run(3 * DAY)
+    assert runs.trouble("list") == "gone"
+    runs.run(3 * DAY)
+    assert runs.asked == []
+
+    list_says(account.now)
+    runs.run(DAY)
+    assert runs.asked == ["list"]
+    runs.run(DAY)
+
+    assert runs.asked == []
+    assert runs.error is None
 
 
 def test_one_of_which_nobody_says_that_it_has_messages_is_empty(

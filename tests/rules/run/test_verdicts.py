@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -202,19 +203,18 @@ def test_patience_ends_after_a_week() -> None:
 def nothing(
     state: dict[str, Any], *, at_ms: int = RUN, is_named: bool = False
 ) -> Nothing:
-    bookmarks = Bookmarks({"read_since": 1, **state})
+    bookmarks = Bookmarks(deepcopy(state))
     return what_nothing_means("a", bookmarks, at_ms, is_named=is_named)
 
 
-KNOWN = {"conversations": {"a": 1}}
+HAD_NONE = {"conversations": {"a": "0 1"}}
+KNOWN = {"conversations": {"a": "1 1"}}
 SILENT = {"unread": {"a": RUN}, "troubles": {"silent": {"a": RUN}}}
 EMPTIED = {**KNOWN, "troubles": {"emptied": {"a": RUN}}}
 GONE = {**KNOWN, "troubles": {"gone": {"a": RUN}}}
 
 
-@pytest.mark.parametrize(
-    "state", [{}, {"conversations": {"a": 0}}, {"troubles": {"refused": {"a": RUN}}}]
-)
+@pytest.mark.parametrize("state", [{}, HAD_NONE, {"troubles": {"refused": {"a": RUN}}}])
 def test_one_of_which_nobody_says_that_it_has_messages_is_empty(
     state: dict[str, Any],
 ) -> None:

@@ -74,7 +74,7 @@ def test_that_one_source_knows_of_a_message_is_not_forgotten() -> None:
 
 def test_what_no_source_named_is_no_entry() -> None:
     ledger = Ledger()
-    ledger.note("a", Outcome.READ)
+    ledger.note("a", Noted(Outcome.READ))
 
     assert ledger.entry("a") is None
 

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.faults import Faults
 from tap_kommo_chats.errors import RunError, TapError
-from tests.support.account import DAY, HOUR, WEEK, Account, names
+from tests.support.account import DAY, HOUR, SECOND, WEEK, Account, names
 from tests.support.refusals import Runs, answers, outcomes
 from tests.support.tap import config_for, wait_for_nothing
 
@@ -173,6 +173,39 @@ def test_what_was_given_up_comes_back_when_a_source_tells_of_something_new(
     assert runs.error is None
     assert runs.trouble() is None
     assert {*read, *names(output)} >= set(account.sandbox.store.message_ids("dead"))
+
+
+def test_what_was_given_up_comes_back_by_an_event_that_shows_up_late(
+    account: Account,
+) -> None:
+    runs = Runs(account)
+    runs.run()
+    runs.run(WEEK)
+    assert runs.trouble() == "given_up"
+    account.crm.store.events.add((account.now - HOUR) // SECOND, talk_id=2)
+    account.sandbox.answer = None
+
+    output = runs.run(HOUR)
+
+    assert names(output) == account.sandbox.store.message_ids("dead")
+
+
+@pytest.mark.parametrize("settled", ["given_up", "gone"])
+def test_what_came_back_and_was_read_is_told(account: Account, settled: str) -> None:
+    account.sandbox.answer = None
+    runs = Runs(account)
+    runs.run()
+    account.sandbox.answer = answers({"dead": 404 if settled == "given_up" else 204})
+    account.now += 3 * DAY
+    account.event(talk_id=2, type="talk_created")
+    runs.run()
+    runs.run(WEEK)
+    assert runs.trouble() == settled
+    account.sandbox.answer = None
+    account.now += 3 * DAY
+    account.event(talk_id=2, type="talk_created")
+
+    assert outcomes(runs.run()) == {"dead": "read"}
 
 
 def test_what_came_back_has_another_week(account: Account) -> None:

@@ -101,14 +101,19 @@ def test_an_outage_gives_up_nothing(account: Account, trouble: str) -> None:
 
 
 def test_runs_that_a_block_stopped_count_for_nothing(account: Account) -> None:
-    runs = Runs(account)
+    runs = Runs(account, max_concurrency=1)
     runs.run()
-    account.sandbox.faults = Faults(blocked=1.0, only=frozenset({"well", "dead"}))
+    # The last visit of the other one.
+    runs.run(2 * DAY)
     account.sandbox.answer = None
-    for _ in range(8):
-        account.event(talk_id=1)
+    for number in range(8):
+        # What never failed is asked for first, and stops the run.
+        account.talk(10 + number, f"new{number}")
+        account.event(talk_id=10 + number)
+        account.sandbox.faults = Faults(blocked=1.0, only=frozenset({f"new{number}"}))
         runs.run(DAY)
         assert isinstance(runs.error, RunError)
+        assert "dead" not in runs.asked
     account.sandbox.faults = Faults()
     account.sandbox.answer = answers({"dead": 404})
 
@@ -188,6 +193,28 @@ def test_what_was_given_up_comes_back_by_an_event_that_shows_up_late(
     output = runs.run(HOUR)
 
     assert names(output) == account.sandbox.store.message_ids("dead")
+
+
+@pytest.mark.parametrize("settled", ["given_up", "gone"])
+def test_the_second_in_which_a_run_began_is_not_over_for_what_it_settled(
+    account: Account, settled: str
+) -> None:
+    account.sandbox.answer = None
+    runs = Runs(account)
+    runs.run()
+    account.sandbox.answer = answers({"dead": 404 if settled == "given_up" else 204})
+    account.now += 3 * DAY
+    account.event(talk_id=2, type="talk_created")
+    runs.run()
+    account.now += WEEK
+    account.event(talk_id=2, type="talk_created")
+    runs.run()
+    assert runs.trouble() == settled
+    new = account.message("dead")
+    account.event(talk_id=2)
+    account.sandbox.answer = None
+
+    assert new in names(runs.run(HOUR))
 
 
 @pytest.mark.parametrize("settled", ["given_up", "gone"])

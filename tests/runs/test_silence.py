@@ -317,6 +317,21 @@ def test_what_is_gone_and_listed_is_asked_for_once_a_run_and_comes_back(
     assert outcomes(output) == {"list": "read"}
 
 
+def test_one_that_was_gone_and_is_as_it_was_is_told(account: Account) -> None:
+    account.message("list", 2 * DAY)
+    runs = Runs(account, conversation_ids=["list"])
+    runs.run()
+    account.sandbox.answer = answers({"list": 204})
+    runs.run(3 * DAY)
+    runs.run(3 * DAY)
+    account.sandbox.answer = None
+
+    output = runs.run(DAY)
+
+    assert names(output) == []
+    assert outcomes(output) == {"list": "read"}
+
+
 def test_what_is_gone_is_asked_for_once_for_each_time_that_a_list_tells(
     account: Account, tmp_path: Path
 ) -> None:

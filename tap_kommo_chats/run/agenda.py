@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.records.conversations import Outcome
@@ -68,8 +69,11 @@ class Agenda:
                 return
             verdicts.call_witness()
             self._books.asked(entry)
-            # Whatever a source says of it.
-            yield self._plan.job(entry, self._bookmarks)
+            # Nothing new is in it as far as is known, or it is read anyway.
+            quiet = replace(entry, last_activity_ms=None)
+            yield self._plan.job_for(entry, self._bookmarks) or self._plan.job(
+                quiet, self._bookmarks
+            )
 
 
 def _may_be_asked(entry: Entry) -> bool:
@@ -84,7 +88,10 @@ def _may_be_asked(entry: Entry) -> bool:
 
 
 def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:
-    """Put off what failed before, so that it cannot keep the others from being read."""
+    """Put off what failed before, so that it cannot keep the others from being read.
+
+    What failed last comes last, so that none of them stops the same others each time.
+    """
     owed: dict[str, Entry] = {}
     for entry in entries:
         if bookmarks.is_owed(entry.conversation_id):
@@ -92,4 +99,5 @@ def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry
             owed[entry.conversation_id] = entry
         else:
             yield entry
-    yield from owed.values()
+    ranks = {id_: rank for rank, id_ in enumerate(bookmarks.owed_ids())}
+    yield from sorted(owed.values(), key=lambda entry: ranks[entry.conversation_id])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from sandbox.faults import Faults
 from tap_kommo_chats.errors import IncompleteRunError, RunError
 from tests.runs.test_incremental import DAY, fill, now_ms
 from tests.support.refusals import answers
@@ -88,6 +89,25 @@ def test_three_that_are_refused_before_any_answer_stop_the_run_and_go_last_then(
     assert isinstance(second.error, IncompleteRunError)
     assert read(second) == set(WELL)
     assert asked(sandbox)[-3:] == ["f1", "f2", "f3"]
+
+
+def test_of_those_that_failed_none_stops_the_same_others_each_time(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(sandbox, ["a", "b", "c"], 1, now_ms() - 30 * DAY)
+    sandbox.answer = answers({"*": 404})
+    config = {**config_for(sandbox, ["a", "b", "c"]), "max_concurrency": 1}
+    state = failing_run(config, caplog).output.state
+    sandbox.answer = None
+    # Of a host that never answered nobody can tell whether it is there.
+    sandbox.faults = Faults(reset_before=1.0, only=frozenset("a"))
+
+    first = failing_run(config, caplog, state)
+    second = failing_run(config, caplog, first.output.state)
+
+    assert isinstance(first.error, RunError)
+    assert isinstance(second.error, IncompleteRunError)
+    assert read(second) == {"b", "c"}
 
 
 @pytest.mark.parametrize("max_concurrency", [1, 8])

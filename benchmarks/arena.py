@@ -48,8 +48,8 @@ class Run:
         seconds: From its start to its end.
         peak_mb: The most memory it had, in millions of bytes.
         seen: What the server saw of it: `requests` to the Chats API, `seconds` from
-            the first to the last, `refused`, `most_in_a_second`, `crm_requests`, and
-            `messages` there are.
+            the first to the last, `refused`, `most_in_a_second`; `crm_requests` and
+            `crm_seconds`; and `messages` there are.
         output: What it wrote to its standard output.
     """
 
@@ -84,6 +84,11 @@ class Run:
         """Count the lines of the output of a program that writes nothing else."""
         with self.output.open("rb") as lines:
             return sum(1 for _ in lines)
+
+    def count_records(self) -> int:
+        """Count the records of all streams in a tap's output."""
+        with self.output.open("rb") as lines:
+            return sum(b'"RECORD"' in line[:60] for line in lines)
 
     def state(self) -> dict[str, Any]:
         """Read the last state of a tap's output."""
@@ -161,7 +166,7 @@ class Arena:
         self._server.communicate()
 
     @property
-    def crm(self) -> dict[str, object]:
+    def crm(self) -> dict[str, Any]:
         """The settings of the tap that let it ask the CRM."""
         return {
             "crm_url": self._url,
@@ -188,6 +193,7 @@ class Arena:
         self,
         state: dict[str, Any] | None = None,
         conversations: int | None = None,
+        only: str | None = None,
         **settings: object,
     ) -> Run:
         """Run this project's tap.
@@ -195,12 +201,15 @@ class Arena:
         Args:
             state: The state to start from.
             conversations: How many conversations it is told of; None for all.
+            only: The one stream that is selected; None for all.
             **settings: Settings of the tap beside the ones it needs.
         """
         options = {"requests_per_second": 0, **settings}
         command = [_TAP, "--config", self._config(conversations, options)]
         if state is not None:
             command += ["--state", self._write("state.json", state)]
+        if only is not None:
+            command += ["--catalog", self._catalog(command, only)]
         return self._run(command)
 
     def bare(self, threads: int) -> Run:
@@ -232,6 +241,14 @@ class Arena:
             **settings,
         }
         return self._write("config.json", config)
+
+    def _catalog(self, command: Sequence[str], only: str) -> str:
+        found = subprocess.run(
+            [*command, "--discover"], capture_output=True, check=True, env=_ENVIRONMENT
+        )
+        catalog = json.loads(found.stdout)
+        streams = [each for each in catalog["streams"] if each["stream"] == only]
+        return self._write("catalog.json", {"streams": streams})
 
     def _write(self, name: str, content: object) -> str:
         path = self._folder / name

@@ -3,481 +3,56 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.arena import Arena, BenchmarkError, Run, measure
-from benchmarks.hourly import Hours, hourly
-from benchmarks.workload import (
-    Arrival,
-    conversation_id,
-    conversation_number,
-    message_id,
-    plain_requests,
-    sent_ms,
-    spread_lengths,
-    spread_places,
-)
-from sandbox import OWN_ORIGIN
-from tap_kommo_chats.state.known import Known, write_known
+from benchmarks import changes, size, speed
+from benchmarks.arena import BenchmarkError
+from benchmarks.table import Scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_DAY_MS = 24 * 60 * 60 * 1000
-_ALLOWED = 7
-"""Requests a second that each of Kommo's hosts lets in."""
+    from benchmarks.table import Line
 
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table.
-
-    Attributes:
-        what: What was done.
-        measured: What came out.
-        target: What is promised.
-        met: Whether it was kept.
-        seconds: Absolute times, which say little.
-        exact: Whether it holds for any amount of work and on any machine.
-    """
-
-    what: str
-    measured: str
-    target: str
-    met: bool
-    seconds: str = ""
-    exact: bool = False
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much work the scenarios are.
-
-    Attributes:
-        rounds: How often each program has its turn.
-        conversations: In the usual scenario; others follow from it.
-        limited: Requests to make under a limit.
-        many: Conversations whose memory is compared with a tenth of them.
-        long: Messages of the one long conversation.
-        state: Conversations in the large state.
-        daily: Conversations known on the day when few of them changed.
-        hourly: Conversations known when a few of them change each hour.
-    """
-
-    rounds: int
-    conversations: int
-    limited: int
-    many: int
-    long: int
-    state: int
-    daily: int
-    hourly: int
-
-
-_FULL = Scale(3, 1000, 210, 20_000, 100_000, 100_000, 100_000, 3000)
-_QUICK = Scale(1, 100, 35, 1000, 5000, 10_000, 2000, 200)
-
-
-def _rounds(times: int, programs: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:
-    """Let programs take turns, so that what slows the machine slows all of them."""
-    runs: dict[str, list[Run]] = {name: [] for name in programs}
-    for _ in range(times):
-        for name, program in programs.items():
-            runs[name].append(program())
-    return runs
-
-
-def _seconds(runs: list[Run]) -> float:
-    return median(run.seconds for run in runs)
-
-
-def _check(what: str, found: float, expected: float) -> None:
-    if found != expected:
-        message = f"{what}: {found:,} and not {expected:,}"
-        raise BenchmarkError(message)
-
-
-def _fast(folder: Path, scale: Scale) -> Iterator[Line]:
-    """No latency and no limit: what the program itself costs."""
-    count = scale.conversations
-    plain = sum(plain_requests(length) for length in spread_lengths(count))
-
-    def checked(
-        program: Callable[[], Run], count_in: Callable[[Run], int] | None
-    ) -> Callable[[], Run]:
-        def run() -> Run:
-            done = program()
-            if count_in is not None:
-                _check("messages", count_in(done), done.seen["messages"])
-                if count_in is Run.count_lines:
-                    _check("requests", done.requests, plain)
-            return done
-
-        return run
-
-    with Arena(folder, count) as arena:
-        runs = _rounds(
-            scale.rounds,
-            {
-                "tap": checked(arena.tap, Run.count_messages),
-                "bare 1": checked(lambda: arena.bare(1), Run.count_lines),
-                "bare 8": checked(lambda: arena.bare(8), Run.count_lines),
-                "template": checked(arena.template, Run.count_messages),
-                # dlt's rows are in files of its own; it counts by its requests.
-                "dlt": checked(arena.dlt, None),
-            },
-        )
-    _check("requests of dlt", runs["dlt"][0].requests, plain)
-    tap = _seconds(runs["tap"])
-    best = min(_seconds(runs["bare 1"]), _seconds(runs["bare 8"]))
-    template, dlt = _seconds(runs["template"]), _seconds(runs["dlt"])
-    work = f"{count:,} conversations, {runs['tap'][0].seen['messages']:,} messages"
-    yield Line(
-        f"{work}: tap / bare loop",
-        f"{tap / best:.2f}",
-        "at most 2",
-        tap <= 2 * best,
-        f"{tap:.1f} / {best:.1f} s",
-    )
-    yield Line(
-        "the same: template tap / tap",
-        f"{template / tap:.2f}",
-        "at least 2.5",
-        template >= 2.5 * tap,
-        f"{template:.1f} / {tap:.1f} s",
-    )
-    yield Line(
-        "the same: dlt / tap",
-        f"{dlt / tap:.2f}",
-        "",
-        met=True,
-        seconds=f"{dlt:.1f} / {tap:.1f} s",
-    )
-    made = runs["tap"][0].requests
-    yield Line(
-        "the same: requests of the tap / plain paging",
-        f"{made / plain:.3f}",
-        "",
-        met=True,
-        seconds=f"{made:,} / {plain:,}",
-    )
-
-
-def _latency(folder: Path, scale: Scale) -> Iterator[Line]:
-    """100 ms latency: how well threads are kept busy."""
-    threads = 32
-    with Arena(folder, scale.conversations, latency=0.1) as arena:
-        runs = _rounds(
-            scale.rounds,
-            {
-                "tap": lambda: arena.tap(max_concurrency=threads),
-                "bare": lambda: arena.bare(threads),
-            },
-        )
-    tap, bare = _seconds(runs["tap"]), _seconds(runs["bare"])
-    yield Line(
-        f"100 ms latency, {threads} threads: tap / bare loop",
-        f"{tap / bare:.2f}",
-        "at most 1.3",
-        tap <= 1.3 * bare,
-        f"{tap:.1f} / {bare:.1f} s",
-    )
-
-
-def _growth(folder: Path, scale: Scale) -> Iterator[Line]:
-    """Five times the conversations."""
-    few, many = scale.conversations, 5 * scale.conversations
-    with Arena(folder, few) as small, Arena(folder, many) as large:
-        runs = _rounds(scale.rounds, {"few": small.tap, "many": large.tap})
-    less, more = _seconds(runs["few"]), _seconds(runs["many"])
-    yield Line(
-        f"{many:,} / {few:,} conversations of the same size: time",
-        f"{more / less:.2f}",
-        "at most 5.5",
-        more <= 5.5 * less,
-        f"{more:.1f} / {less:.1f} s",
-    )
-
-
-def _limit(folder: Path, scale: Scale) -> Iterator[Line]:
-    """Seven requests a second allowed, 300 ms latency."""
-    allowed = _ALLOWED
-    with Arena(folder, scale.limited, length=20, latency=0.3, allowed=allowed) as arena:
-        run = arena.tap(requests_per_second=allowed)
-    _check("messages", run.count_messages(), run.seen["messages"])
-    # As many may come in any second, so in s seconds at most allowed * (s + 1).
-    used = run.requests / (allowed * (run.seen["seconds"] + 1))
-    most, refused = int(run.seen["most_in_a_second"]), int(run.seen["refused"])
-    yield Line(
-        f"{allowed} a second allowed, 300 ms latency: share of the allowed rate used",
-        f"{used:.1%}",
-        "at least 95%",
-        used >= 0.95,  # noqa: PLR2004 (the target)
-        f"{run.requests} requests in {run.seen['seconds']:.1f} s",
-    )
-    yield Line(
-        "the same: most requests in a sliding second at the server, refused (429)",
-        f"{most}, {refused}",
-        f"at most {allowed}, 0",
-        most <= allowed and refused == 0,
-        exact=True,
-    )
-
-
-def _again(folder: Path, scale: Scale) -> Iterator[Line]:
-    """A run after a run: nothing changed, then a little."""
-    count = scale.conversations
-    changed, new = count // 20, 3
-    with Arena(folder, count) as arena:
-        first = arena.tap().state()
-        idle = arena.tap(first)
-        idle_messages, second = idle.count_messages(), idle.state()
-        arena.add(changed, new)
-        busy = arena.tap(second)
-        busy_messages = busy.count_messages()
-    yield Line(
-        f"{count:,} conversations, nothing changed: requests, messages",
-        f"{idle.requests:,}, {idle_messages:,}",
-        f"{count:,}, 0",
-        (idle.requests, idle_messages) == (count, 0),
-        f"{idle.seconds:.1f} s",
-        exact=True,
-    )
-    yield Line(
-        f"{changed:,} of {count:,} with {new} new messages each: requests, messages",
-        f"{busy.requests:,}, {busy_messages:,}",
-        f"{count:,}, {changed * new:,}",
-        (busy.requests, busy_messages) == (count, changed * new),
-        f"{busy.seconds:.1f} s",
-        exact=True,
-    )
-
-
-def _later(folder: Path, scale: Scale) -> Iterator[Line]:
-    """Half of the conversations in the state, the others named only later."""
-    count = scale.conversations
-    known = count // 2
-    expected = sum(spread_lengths(count)[known:])
-    with Arena(folder, count) as arena:
-        state = arena.tap(conversations=known).state()
-        run = arena.tap(state)
-    arrived = {
-        message["message_id"]
-        for message in run.messages()
-        if conversation_number(message["conversation_id"]) >= known
-    }
-    yield Line(
-        f"{known:,} in the state, {known:,} added later: old messages of these",
-        f"{len(arrived):,}",
-        f"{expected:,}",
-        len(arrived) == expected,
-        f"{run.seconds:.1f} s",
-        exact=True,
-    )
-
-
-def _daily(folder: Path, scale: Scale) -> Iterator[Line]:
-    """A day after the last run, few of many conversations changed.
-
-    They are short: what is measured are requests, and as many are made for long ones.
-    Nothing happened on the day before the last run, because the look-back reads again
-    what did.
-    """
-    count, changed, new, mean = scale.daily, scale.daily // 100, 3, 4.0
-    since_ms = time.time_ns() // 1_000_000 - _DAY_MS
-    lengths = spread_lengths(count, mean)
-    arrivals = {
-        number: Arrival(since_ms, lengths[number], new)
-        for number in spread_places(changed, count)
-    }
-    expected = sorted(
-        (conversation_id(number), message_id(number, arrival.after + place))
-        for number, arrival in arrivals.items()
-        for place in range(new)
-    )
-    known = {
-        conversation_id(number): write_known(
-            _read_at(number, length, since_ms), _DAY_MS
-        )
-        for number, length in enumerate(lengths)
-    }
-    bookmarks = {"conversations": known, "searched_until": {OWN_ORIGIN: since_ms}}
-    state = {"bookmarks": {"chat_history": bookmarks}}
-    hints = str(_write_hints(folder, lengths, arrivals))
-    with Arena(folder, count, mean=mean) as arena:
-        arena.add(changed, new, since_ms)
-        unaided = arena.tap(state)
-        found = _arrived(unaided)
-        yield Line(
-            f"{count:,} conversations, {changed:,} changed since yesterday: requests "
-            "without hints; new messages",
-            f"{unaided.requests:,}; {len(found):,}",
-            f"{count:,}; {len(expected):,}",
-            unaided.requests == count and found == expected,
-            f"{_at_limit(unaided.requests)}; {unaided.seconds:.1f} s",
-            exact=True,
-        )
-        told = arena.tap(state, conversations=0, conversations_file=hints)
-        found = _arrived(told)
-        yield Line(
-            "the same, with updated_at from a file: requests; new messages",
-            f"{told.requests:,}; {len(found):,}",
-            f"at most {changed:,}; {len(expected):,}",
-            told.requests <= changed and found == expected,
-            f"{_at_limit(told.requests)}; {told.seconds:.1f} s",
-            exact=True,
-        )
-        asked = arena.tap(state, conversations=0, **arena.crm)
-        found = _arrived(asked)
-        yield Line(
-            "the same, with the CRM: Chats API + CRM; new messages",
-            f"{asked.requests:,} + {asked.crm_requests:,}; {len(found):,}",
-            f"at most {changed:,} to the Chats API; {len(expected):,}",
-            asked.requests <= changed and found == expected,
-            f"{_at_limit(asked.requests, asked.crm_requests)}; {asked.seconds:.1f} s",
-            exact=True,
-        )
-
-
-def _hourly(folder: Path, scale: Scale) -> Iterator[Line]:
-    """Hourly runs for a day and more, of which each finds a few changes."""
-    logging.disable(logging.CRITICAL)
-    try:
-        hours = hourly(folder, scale.hourly)
-        again = hourly(folder, scale.hourly, forgets=True)
-    finally:
-        logging.disable(logging.NOTSET)
-    _check("messages missed", hours.missed, 0)
-    _check("messages missed", again.missed, 0)
-    costs = [_costs(hours), _costs(again)]
-    most = {"requests a change": 5, "messages written for each new or late one": 1.1}
-    most["rows of conversations a change"] = 5
-    for what, limit in most.items():
-        found, other = (cost[what] for cost in costs)
-        yield Line(
-            f"{scale.hourly:,} conversations, {hours.runs} hourly runs, "
-            f"{hours.changes} changes: {what}; with a state that forgets",
-            f"{found:.2f}; {other:.2f}",
-            f"at most {limit}",
-            found <= limit,
-            exact=True,
-        )
-
-
-def _costs(hours: Hours) -> dict[str, float]:
-    rows = hours.costs.rows
-    return {
-        "requests a change": hours.costs.requests / hours.changes,
-        "messages written for each new or late one": rows["chat_history"]
-        / hours.messages,
-        "rows of conversations a change": rows["conversations"] / hours.changes,
-    }
-
-
-def _read_at(number: int, length: int, read_ms: int) -> Known:
-    """Say what is known of a conversation after a run that found nothing new."""
-    newest_ms = sent_ms(number, length - 1)
-    return Known(newest_ms, read_ms, newest_ms, newest_ms)
-
-
-def _write_hints(
-    folder: Path, lengths: list[int], arrivals: dict[int, Arrival]
-) -> Path:
-    """List all conversations, with the time of the newest message of each."""
-    path = folder / "conversations.csv"
-    with path.open("w", encoding="utf-8") as file:
-        file.write("conversation_id,updated_at\n")
-        for number, length in enumerate(lengths):
-            arrival = arrivals.get(number)
-            total = length + (arrival.count if arrival else 0)
-            newest_ms = sent_ms(number, total - 1, arrival)
-            file.write(f"{conversation_id(number)},{newest_ms}\n")
-    return path
-
-
-def _arrived(run: Run) -> list[tuple[str, str]]:
-    """Return the keys of the messages that a tap wrote, each as often as it did."""
-    return sorted(
-        (each["conversation_id"], each["message_id"]) for each in run.messages()
-    )
-
-
-def _at_limit(*requests: int) -> str:
-    """Say how long requests take that Kommo's hosts let in, each host by itself."""
-    minutes = " + ".join(f"{each / _ALLOWED / 60:,.1f}" for each in requests)
-    return f"{minutes} min at {_ALLOWED} a second"
-
-
-def _state(folder: Path, scale: Scale) -> Iterator[Line]:
-    """A large state."""
-    output, log = folder / "state.jsonl", folder / "state.txt"
-    command = (sys.executable, "-m", "benchmarks.state", str(scale.state))
-    times: list[dict[str, float]] = []
-    for _ in range(scale.rounds):
-        measure(command, output, log)
-        times.append(json.loads(log.read_text(encoding="utf-8").splitlines()[-1]))
-    load = median(each["load"] for each in times)
-    write = median(each["write"] for each in times)
-    size = output.stat().st_size / scale.state
-    yield Line(
-        f"state of {scale.state:,} conversations: bytes for each",
-        f"{size:.1f}",
-        "at most 64",
-        size <= 64,  # noqa: PLR2004 (the target)
-        f"{output.stat().st_size / 1e6:.1f} MB",
-        exact=True,
-    )
-    yield Line(
-        "the same: seconds to load, to write",
-        f"{load:.2f}, {write:.2f}",
-        "below 1, below 1",
-        max(load, write) < 1,
-    )
-
-
-def _memory(folder: Path, scale: Scale) -> Iterator[Line]:
-    """Peak memory of the tap's process."""
-    few, many = scale.many // 10, scale.many
-    with Arena(folder, few, mean=4) as small, Arena(folder, many, mean=4) as large:
-        less, more = small.tap(), large.tap()
-    with Arena(folder, 1, length=scale.long) as one:
-        long = one.tap()
-        _check("messages", long.count_messages(), scale.long)
-    yield Line(
-        f"peak memory, {many:,} / {few:,} conversations",
-        f"{more.peak_mb / less.peak_mb:.2f}",
-        "at most 1.3",
-        more.peak_mb <= 1.3 * less.peak_mb,
-        f"{more.peak_mb:.0f} / {less.peak_mb:.0f} MB",
-    )
-    yield Line(
-        f"peak memory, one conversation of {scale.long:,} messages",
-        f"{long.peak_mb:.0f} MB",
-        "below 150 MB",
-        long.peak_mb < 150,  # noqa: PLR2004 (the target)
-        f"{long.seconds:.1f} s",
-    )
-
+_FULL = Scale(
+    rounds=3,
+    conversations=1000,
+    limited=210,
+    events=100_000,
+    many=20_000,
+    long=100_000,
+    state=100_000,
+    daily=100_000,
+    hourly=3000,
+)
+_QUICK = Scale(
+    rounds=1,
+    conversations=100,
+    limited=35,
+    events=2000,
+    many=1000,
+    long=5000,
+    state=10_000,
+    daily=2000,
+    hourly=200,
+)
 
 _SCENARIOS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
-    "fast": _fast,
-    "latency": _latency,
-    "growth": _growth,
-    "limit": _limit,
-    "again": _again,
-    "later": _later,
-    "daily": _daily,
-    "hourly": _hourly,
-    "state": _state,
-    "memory": _memory,
+    "fast": speed.fast,
+    "latency": speed.latency,
+    "growth": speed.growth,
+    "limit": speed.limit,
+    "search": speed.search,
+    "again": changes.again,
+    "later": changes.later,
+    "daily": changes.daily,
+    "idle": changes.idle,
+    "hourly": changes.hourly_runs,
+    "state": size.state,
+    "memory": size.memory,
 }
 
 

@@ -70,7 +70,7 @@ class Bench:
     _refused: int = 0
     _arrived: dict[int, Arrival] = field(default_factory=dict)
     _crm: CrmApi = field(default_factory=lambda: CrmApi(CrmStore()))
-    _crm_requests: int = 0
+    _crm_arrivals: list[float] = field(default_factory=list)
 
     def answer(self, request: bytes) -> tuple[bytes, float]:
         """Answer one request.
@@ -86,7 +86,7 @@ class Bench:
             asked_crm = _CRM.match(request)
             if asked_crm is None:
                 return self._control(request), 0.0
-            self._crm_requests += 1
+            self._crm_arrivals.append(time.monotonic())
             return self._crm_answer(asked_crm[1].decode(), request), self.latency
         now = time.monotonic()
         self._arrivals.append(now)
@@ -137,7 +137,7 @@ class Bench:
         if command == b"reset":
             self._arrivals.clear()
             self._refused = 0
-            self._crm_requests = 0
+            self._crm_arrivals.clear()
             return _response(b"204 No Content")
         if found and command == b"add":
             asked = dict(parse_qsl(found[2].decode()))
@@ -171,11 +171,11 @@ class Bench:
             )
 
     def _stats(self) -> dict[str, float]:
-        seconds = self._arrivals[-1] - self._arrivals[0] if self._arrivals else 0.0
         return {
             "requests": len(self._arrivals),
-            "crm_requests": self._crm_requests,
-            "seconds": seconds,
+            "seconds": _seconds(self._arrivals),
+            "crm_requests": len(self._crm_arrivals),
+            "crm_seconds": _seconds(self._crm_arrivals),
             "refused": self._refused,
             "most_in_a_second": _most_in_a_second(self._arrivals),
             "messages": sum(self.lengths),
@@ -210,6 +210,10 @@ def _response(status: bytes, body: bytes = b"") -> bytes:
     # A 204 has no length: a client may take even a 0 for a body.
     length = b"" if status[:3] == b"204" else b"Content-Length: %d\r\n" % len(body)
     return b"HTTP/1.1 " + status + b"\r\n" + _JSON + length + b"\r\n" + body
+
+
+def _seconds(arrivals: list[float]) -> float:
+    return arrivals[-1] - arrivals[0] if arrivals else 0.0
 
 
 def _most_in_a_second(arrivals: list[float]) -> int:

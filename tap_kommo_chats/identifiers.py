@@ -17,6 +17,7 @@ ID_AT_MOST = 255
 """Characters. Kommo's own have 36 (73 a scope's), and many warehouses take no longer
 keys."""
 
+_UUID = re.compile(UUID, re.IGNORECASE)
 _PLAIN = re.compile(rf"[0-9A-Za-z_-]{{1,{ID_AT_MOST}}}")
 
 
@@ -29,7 +30,7 @@ def normal_id(text: str) -> str:
     Returns:
         A UUID in lower case; any other as it is.
     """
-    return text.lower() if re.fullmatch(UUID, text, re.IGNORECASE) else text
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 def segment_flaw(text: str) -> str | None:

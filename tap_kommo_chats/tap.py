@@ -212,6 +212,11 @@ class TapKommoChats(Tap):
         """
         check_state(state)
         super().load_state(state)
+        if parts := self.state.get("bookmarks"):
+            # The SDK adds an empty part for each stream that it goes through, and
+            # writes all of the state again for it.
+            for name in self.streams:
+                parts.setdefault(name, {})
 
     def write_state(self) -> None:
         """Write the state as it is."""

@@ -105,7 +105,7 @@ class Connection(threading.local):
     def _ask(self, path: str, query: str, read: Callable[[requests.Response], T]) -> T:
         host = self._host
         host.on_request()
-        with host.limiter.turn() as slow_down:
+        with host.limiter.turn() as turn:
             self._attempts += 1
             response = self._session.get(
                 f"{host.url}{path}{'?' if query else ''}{query}",
@@ -117,7 +117,7 @@ class Connection(threading.local):
             seconds = retry_after_seconds(response)
             if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
                 host.has_refused = True
-                slow_down(seconds)
+                turn.refuse(seconds)
             elif seconds is not None:
-                slow_down(seconds)
+                turn.pause(seconds)
         return read(response)

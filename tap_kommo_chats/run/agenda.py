@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from tap_kommo_chats.run.books import Books
     from tap_kommo_chats.run.plan import Plan, ReadJob
     from tap_kommo_chats.run.witnesses import Witnesses
+    from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.state.bookmarks import Bookmarks
+
+logger = logging.getLogger("tap-kommo-chats.chat_history")
 
 
 class Agenda:
@@ -101,3 +105,16 @@ def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry
             yield entry
     ranks = {id_: rank for rank, id_ in enumerate(bookmarks.owed_ids())}
     yield from sorted(owed.values(), key=lambda entry: ranks[entry.conversation_id])
+
+
+def set_aside(settings: Settings, bookmarks: Bookmarks) -> None:
+    """Leave out what is to be ignored, so that it can be brought back."""
+    ignored = settings.ignored_conversation_ids
+    for conversation_id in filter(settings.shard.holds, sorted(ignored)):
+        bookmarks.set_aside(conversation_id)
+    if ignored:
+        logger.info(
+            "Left out the %d conversation(s) of ignored_conversation_ids; one that is "
+            "taken out there is asked for again",
+            len(ignored),
+        )

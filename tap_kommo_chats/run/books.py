@@ -97,7 +97,7 @@ class Books:
         if entry.outcome is not None:
             return
         id_ = entry.conversation_id
-        given_up_ms = self._bookmarks.given_up_ms(id_)
+        given_up_ms = self._bookmarks.troubles.given_up_ms(id_)
         if given_up_ms is None:
             self._note(id_, Noted(Outcome.UNCHANGED, is_told=False))
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from itertools import chain
+from contextlib import closing
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.kommo.crm import CrmApi
@@ -23,7 +24,8 @@ from tap_kommo_chats.state.seen_talks import SeenTalks
 from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections import deque
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from tap_kommo_chats.kommo.host import Host
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from tap_kommo_chats.state.search_mark import SearchMark
 
 logger = logging.getLogger("tap-kommo-chats")
+
+_LISTED_AT_ONCE = 500
+"""So many of a list may be asked for before a signal is looked at."""
 
 
 class Finder:
@@ -146,14 +151,18 @@ class Finder:
         return EventMemory(marks[0].events, marks[0].until_ms(crm.origins))
 
     def _together(
-        self, spans: list[Span], read: Callable[[Span], Iterable[Page]]
-    ) -> Iterator[tuple[Span, Page | None]]:
+        self, spans: deque[Span], read: Callable[[Span], Iterable[Page]]
+    ) -> Generator[tuple[Span, Page | None], None, None]:
         """Go through the pages of several spans of time at once."""
-        for event in read_all(spans, read, self._settings.max_concurrency):
-            if isinstance(event, Failure):
-                raise event.error
-            if not isinstance(event, Idle):
-                yield event.job, event.content if isinstance(event, Part) else None
+        with closing(read_all(spans, read, self._settings.max_concurrency)) as events:
+            for event in events:
+                if self._crm_host is not None:
+                    # Only this thread shows how far the run is.
+                    self._crm_host.on_request()
+                if isinstance(event, Failure):
+                    raise event.error
+                if not isinstance(event, Idle):
+                    yield event.job, event.content if isinstance(event, Part) else None
 
     def _is_wanted(self, conversation_id: str) -> bool:
         settings = self._settings
@@ -266,22 +275,23 @@ def find(
         StopRequestedError: If a signal asks to stop.
     """
 
-    def ours(source: Iterable[Conversation]) -> Iterator[Conversation]:
+    def ours(source: Iterable[Conversation], at_once: int) -> Iterator[Conversation]:
         conversations = iter(source)
         while True:
             with interruptible():
-                conversation = next(conversations, None)
-            if conversation is None:
+                some = list(islice(conversations, at_once))
+            if not some:
                 return
-            if is_wanted(conversation.conversation_id):
-                yield conversation
+            for conversation in some:
+                if is_wanted(conversation.conversation_id):
+                    yield conversation
 
     for source in sources:
-        for conversation in ours(source):
+        for conversation in ours(source, _LISTED_AT_ONCE):
             ledger.learn(conversation)
     searched: Iterator[Conversation] = iter(())
     if crm is not None:
-        found = ours(crm)
+        found = ours(crm, 1)
         # What is wrong with the token is told before anything is read.
         first = next(found, None)
         searched = found if first is None else chain([first], found)

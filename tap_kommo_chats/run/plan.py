@@ -103,7 +103,7 @@ class Plan:
             # Nothing of it is wanted.
             return False
         settled_after_ms = bookmarks.settled_after_ms(id_)
-        is_given_up = bookmarks.given_up_ms(id_) is not None
+        is_given_up = bookmarks.troubles.given_up_ms(id_) is not None
         if settled_after_ms is not None and (is_given_up or not self.from_beginning):
             if activity_ms is not None:
                 return activity_ms > settled_after_ms

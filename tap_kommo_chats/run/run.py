@@ -22,7 +22,7 @@ from tap_kommo_chats.kommo.host import Host
 from tap_kommo_chats.kommo.limiter import RequestLimiter
 from tap_kommo_chats.records.conversations import CRM
 from tap_kommo_chats.records.runs import RunSummary
-from tap_kommo_chats.run.agenda import Agenda
+from tap_kommo_chats.run.agenda import Agenda, set_aside
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.find import Finder
 from tap_kommo_chats.run.plan import Plan
@@ -123,7 +123,7 @@ class Run:
             RunError: If no conversation can be read.
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
-        self._set_aside()
+        set_aside(self.settings, self._bookmarks)
         self._progress = progress = Progress(logger, self._snapshot)
         plan = self._plan(from_beginning=from_beginning)
         agenda = Agenda(plan, self._bookmarks, self._books, self._witnesses)
@@ -310,18 +310,6 @@ class Run:
         return self._chats.history(
             job.conversation_id, job.since_ms, expects_messages=job.expects_messages
         )
-
-    def _set_aside(self) -> None:
-        """Leave out what is to be ignored, so that it can be brought back."""
-        ignored = self.settings.ignored_conversation_ids
-        for conversation_id in filter(self.settings.shard.holds, sorted(ignored)):
-            self._bookmarks.set_aside(conversation_id)
-        if ignored:
-            logger.info(
-                "Left out the %d conversation(s) of ignored_conversation_ids; one that "
-                "is taken out there is asked for again",
-                len(ignored),
-            )
 
     def _complete(self) -> None:
         self._books.close()

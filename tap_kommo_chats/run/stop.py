@@ -55,7 +55,7 @@ def watch_signals() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     watch = threading.Thread(target=_watch, args=(reader,), name="signals", daemon=True)
-    # Where no more threads can be had, the run's own timer is what is left.
+    # Where no thread can be had, the system's own alarm is what is left.
     with suppress(RuntimeError):
         watch.start()
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -74,6 +74,18 @@ def _watch(reader: int) -> None:
     os._exit(128 + number)
 
 
+def _end_in_time(signal_number: int) -> None:
+    """End the process in time though no thread watches: a target may not read."""
+    if hasattr(signal, "setitimer"):
+        # Left to the system, because Python may not get to act on it.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, STOPPING_SECONDS)
+    else:
+        timer = threading.Timer(STOPPING_SECONDS, os._exit, [128 + signal_number])
+        timer.daemon = True
+        timer.start()
+
+
 class Stop:
     """Whether a signal asked to stop, and what it may break into."""
 
@@ -90,10 +102,7 @@ class Stop:
         """
         _acted_on.set()
         if self.signal_number is None and not _is_watched.is_set():
-            # A target that does not read would keep the run from stopping.
-            timer = threading.Timer(STOPPING_SECONDS, os._exit, [128 + signal_number])
-            timer.daemon = True
-            timer.start()
+            _end_in_time(signal_number)
         self.signal_number = signal_number
         if self._is_interruptible:
             raise StopRequestedError

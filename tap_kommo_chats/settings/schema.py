@@ -141,8 +141,8 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         default=DEFAULT_REQUESTS_PER_SECOND,
         title="Requests per second",
         description="How many requests may reach Kommo in any second, all workers "
-        "together. 0 turns the limit off. Kommo blocks addresses that ask for more "
-        "than 7.",
+        "together. 0 sets no limit, until Kommo refuses a request. Kommo blocks "
+        "addresses that ask for more than 7.",
     ),
     th.Property(
         "drop_fields",

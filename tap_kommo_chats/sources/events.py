@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.errors import BadRequestError
 from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.kommo.pages import Ending
 from tap_kommo_chats.records.talks import Owner
-from tap_kommo_chats.sources.split import FIRST_PAGES, Span, split
+from tap_kommo_chats.sources.spans import SpanWalk
+from tap_kommo_chats.sources.split import Span
 from tap_kommo_chats.times import SECOND_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from tap_kommo_chats.kommo.crm import CrmApi
     from tap_kommo_chats.kommo.pages import Page
-    from tap_kommo_chats.state.event_memory import EventMemory
+    from tap_kommo_chats.sources.spans import Together
+    from tap_kommo_chats.state.event_memory import EventMemory, Walk
 
 MESSAGE_TYPES = ("incoming_chat_message", "outgoing_chat_message")
 _TALK_CLOSED = "talk_closed"
@@ -58,6 +60,7 @@ class Event:
         is_activity: Whether something new is in the conversation: a message, or the
             beginning of a talk, which may have one that no event tells of.
         is_message: Whether that is a message.
+        is_dated: Whether it tells when it happened.
     """
 
     event_id: str | None
@@ -66,7 +69,8 @@ class Event:
     origin: str | None
     at_ms: int
     is_activity: bool
-    is_message: bool
+    is_message: bool = False
+    is_dated: bool = True
 
 
 def read_event(value: object, until_ms: int) -> Event | None:
@@ -93,14 +97,8 @@ def read_event(value: object, until_ms: int) -> Event | None:
         until_ms if created_at is None else min(created_at * SECOND_MS, until_ms),
         kind != _TALK_CLOSED,
         kind in MESSAGE_TYPES,
+        created_at is not None,
     )
-
-
-Together: TypeAlias = """Callable[
-    [list[Span], Callable[[Span], Iterable[Page]]], Iterator[tuple[Span, Page | None]]
-]"""
-"""Goes through the pages of several spans at once. After the last page of a span comes
-None."""
 
 
 class ChatEvents:
@@ -135,6 +133,7 @@ class ChatEvents:
         self.window = window
         self.memory = memory
         self._together = together
+        self._pages_read = 0
 
     def __iter__(self) -> Iterator[list[Event]]:
         """Yield the events of each page, perhaps of several mixed.
@@ -157,57 +156,33 @@ class ChatEvents:
         self, types: tuple[str, ...]
     ) -> Generator[list[Event], None, BadRequestError | None]:
         """Go through the events of some types; say if the CRM does not take them."""
-        whole = Span(self.window.from_ms, self.window.to_ms)
-        pages = self._crm.events(types, whole.from_ms, whole.to_ms)
-        try:
-            first = [next(pages)]
-        except BadRequestError as error:
-            return error
-        first += islice(pages, FIRST_PAGES - 1)
-        spans = [whole]
-        seen = [event for page in first for event in self._read(page, whole)]
-        # Pages that repeat themselves are not many, but a walk in circles.
-        if first[-1].ending is None and len({e.event_id for e in seen}) == len(seen):
-            passed_ms = whole.to_ms - min((e.at_ms for e in seen), default=0)
-            spans = split(whole, passed_ms // len(first))
-        if len(spans) == 1:
-            walk = self.memory.walk()
-            for page in chain(first, pages):
-                yield walk.take(self._read(page, whole))
-            yield walk.end()
-            return None
 
-        def read(span: Span) -> Iterator[Page]:
+        def pages_of(span: Span) -> Iterator[Page]:
             # A second more at each edge, because nobody documents whose it is.
-            begin = None if span.from_ms is None else span.from_ms - SECOND_MS
+            is_whole = span.from_ms is None or span.from_ms == self.window.from_ms
+            begin = span.from_ms if is_whole else (span.from_ms or 0) - SECOND_MS
             return self._crm.events(types, begin, span.to_ms)
 
-        walks = {span: self.memory.walk() for span in spans}
-        # From the first page on once more, because nobody promises their order.
-        for span, found in self._together(spans, read):
-            walk = walks[span]
-            yield walk.end() if found is None else walk.take(self._read(found, span))
+        whole = Span(self.window.from_ms, self.window.to_ms)
+        before = self._pages_read
+        walks: defaultdict[Span, Walk[Event]] = defaultdict(self.memory.walk)
+        try:
+            for span, events in SpanWalk(pages_of, self._together, self._read).walk(
+                whole
+            ):
+                walk = walks[span]
+                yield walk.end() if events is None else walk.take(events)
+        except BadRequestError as error:
+            if self._pages_read > before:
+                raise
+            return error
         return None
 
-    def _read(self, page: Page, span: Span) -> list[Event]:
-        """Read those events of a page that are of a span, and of no other."""
+    def _read(self, page: Page) -> list[Event]:
+        self._pages_read += 1
         self.is_endless |= page.ending is Ending.ENDLESS
-        events = []
-        for row in page.rows:
-            event = read_event(row, self.window.to_ms)
-            if event is not None and self._is_of(event, row, span):
-                events.append(event)
-        return events
-
-    def _is_of(self, event: Event, row: object, span: Span) -> bool:
-        if isinstance(row, dict) and read_id(row.get("created_at")) is None:
-            # Only the span that it came with tells when it was.
-            return True
-        is_youngest = span.to_ms == self.window.to_ms
-        is_oldest = span.from_ms is None or span.from_ms == self.window.from_ms
-        return (is_youngest or event.at_ms < span.to_ms) and (
-            is_oldest or event.at_ms >= (span.from_ms or 0)
-        )
+        read = [read_event(row, self.window.to_ms) for row in page.rows]
+        return [event for event in read if event is not None]
 
 
 def _message(event: Mapping[str, Any]) -> Mapping[str, Any]:

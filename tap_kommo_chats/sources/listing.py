@@ -25,6 +25,10 @@ _TIMES_MS = range(946_684_800_000, CALENDAR_MS.stop)
 _SECONDS_BELOW = 100_000_000_000
 """As seconds this is the year 5138, as milliseconds 1973: nothing is both."""
 
+_NUMBER = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]", re.ASCII)
+
 Report: TypeAlias = Callable[[str], None]
 """Takes one line on an entry that is not as it should be."""
 
@@ -94,11 +98,11 @@ def read_time(value: object) -> int | None:
 def _milliseconds(value: object) -> int:
     if isinstance(value, str):
         text = value.strip()
-        if re.fullmatch(r"\d{1,15}(\.\d{1,9})?", text, re.ASCII):
+        if _NUMBER.fullmatch(text):
             return _milliseconds(Decimal(text))
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        if _DATE.fullmatch(text):
             return _milliseconds(date.fromisoformat(text))
-        if not re.match(r"\d{4}-\d\d-\d\d[T ]", text, re.ASCII):
+        if not _INSTANT.match(text):
             msg = "not a date and a time"
             raise ValueError(msg)
         # The SDK teaches Python 3.10 to read a trailing Z.

@@ -160,16 +160,6 @@ class Bookmarks:
             conversation_id not in self._known and self.is_owed(conversation_id)
         )
 
-    def given_up_ms(self, conversation_id: str) -> int | None:
-        """Tell when a conversation was given up.
-
-        Returns:
-            The start of that run, in milliseconds since 1970; None when it was not.
-        """
-        if self.troubles.kind_of(conversation_id) is not Trouble.GIVEN_UP:
-            return None
-        return self.troubles.since_ms(conversation_id)
-
     def had_messages(self, conversation_id: str) -> bool:
         """Tell whether it had messages when it was read."""
         known = self.known(conversation_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from tap_kommo_chats.times import HOUR_MS, SECOND_MS
 
@@ -28,6 +29,7 @@ def margin_ms(lookback_ms: int) -> int:
     return max(lookback_ms, HOUR_MS)
 
 
+@cache
 def visit_distances_ms(lookback_ms: int) -> tuple[int, ...]:
     """Tell how long after something happened a conversation is asked for again.
 

@@ -218,7 +218,7 @@ def _is_known(written: str) -> bool:
     times = (known.newest_ms, known.read_ms, known.active_ms, known.acted_ms or 0)
     # One beyond the calendar would fit into no record. A quiet one was read up to an
     # hour later than it says.
-    return all(0 <= time < CALENDAR_MS.stop - HOUR_MS for time in times)
+    return min(times) >= 0 and max(times) < CALENDAR_MS.stop - HOUR_MS
 
 
 def _check_id(name: str, id_: str) -> None:

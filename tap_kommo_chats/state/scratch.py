@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -36,43 +35,48 @@ class Scratch:
         # Python complains of one that nobody closes. Its garbage may be collected in
         # any thread.
         weakref.finalize(self, self._database.close)
-        with _told():
+        try:
             self._database.executescript(
                 f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {tables}"
             )
+        except sqlite3.Error as error:
+            raise _failure(error) from None
 
     def rows(self, statement: str, values: Row = ()) -> Iterator[Row]:
         """Yield the rows of a statement, which is run when the first is asked for."""
-        with _told():
+        try:
             yield from self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise _failure(error) from None
 
     def first(self, statement: str, values: Row = ()) -> Row | None:
         """Return the first row of a statement; None when it has none."""
-        with _told():
+        try:
             row: Row | None = self._database.execute(statement, values).fetchone()
-            return row
+        except sqlite3.Error as error:
+            raise _failure(error) from None
+        return row
 
     def do(self, statement: str, values: Row = ()) -> int:
         """Run a statement, and return how many rows it changed."""
-        with _told():
+        try:
             return self._database.execute(statement, values).rowcount
+        except sqlite3.Error as error:
+            raise _failure(error) from None
 
     def do_many(self, statement: str, values: Iterable[Row]) -> None:
         """Run a statement with each of some values."""
-        with _told():
+        try:
             self._database.executemany(statement, values)
+        except sqlite3.Error as error:
+            raise _failure(error) from None
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        msg = (
-            f"What the run knows cannot be kept in {_folder()} ({error}): make room"
-            " there, let this user write there, or name another folder in TMPDIR"
-        )
-        raise RunError(msg) from None
+def _failure(error: sqlite3.Error) -> RunError:
+    return RunError(
+        f"What the run knows cannot be kept in {_folder()} ({error}): make room"
+        " there, let this user write there, or name another folder in TMPDIR"
+    )
 
 
 def _folder() -> str:

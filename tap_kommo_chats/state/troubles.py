@@ -71,6 +71,16 @@ class Troubles:
         """Tell whether nobody owes it any more, though it was not read."""
         return self.kind_of(conversation_id) in SETTLED
 
+    def given_up_ms(self, conversation_id: str) -> int | None:
+        """Tell when a conversation was given up.
+
+        Returns:
+            The start of that run, in milliseconds since 1970; None when it was not.
+        """
+        if self.kind_of(conversation_id) is not Trouble.GIVEN_UP:
+            return None
+        return self.since_ms(conversation_id)
+
     def begin(self, conversation_id: str, kind: Trouble, start_ms: int) -> None:
         """Note that a conversation is in a trouble; that it still is changes nothing.
 

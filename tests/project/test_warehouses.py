@@ -49,6 +49,7 @@ UP_TO_3_13 = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="the loader is not built for Python 3.14"
 )
 LARGE = pytest.mark.slow(reason="it is fetched for one test, and is large")
+LONG = pytest.mark.slow(reason="it takes more than ten seconds")
 DATABASES = [pytest.param("target-duckdb", marks=UP_TO_3_13), "target-postgres"]
 ALL = [*DATABASES, "target-jsonl"]
 
@@ -279,7 +280,14 @@ def test_nothing_secret_is_said(two_runs: TwoRuns) -> None:
     assert settings["TARGET_POSTGRES_PASSWORD"] not in two_runs.said
 
 
-@pytest.mark.parametrize("loader", ALL)
+@pytest.mark.parametrize(
+    "loader",
+    [
+        pytest.param("target-duckdb", marks=UP_TO_3_13),
+        pytest.param("target-postgres", marks=LONG),
+        pytest.param("target-jsonl", marks=LONG),
+    ],
+)
 def test_after_a_failing_run_the_next_misses_and_doubles_nothing(
     loader: str, tmp_path: Path, postgres: PostgresServer
 ) -> None:
@@ -306,6 +314,7 @@ def test_after_a_failing_run_the_next_misses_and_doubles_nothing(
         assert repeated(warehouse.rows()) == set()
 
 
+@LONG
 @pytest.mark.parametrize(
     ("loader", "number", "options"),
     [
@@ -347,6 +356,7 @@ def test_after_a_run_that_was_ended_the_next_misses_nothing(
             assert repeated(warehouse.rows()) == set()
 
 
+@LONG
 def test_a_state_of_100000_conversations_passes_through_a_run(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:

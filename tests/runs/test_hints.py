@@ -327,6 +327,7 @@ def test_the_ids_of_chat_webhooks_can_be_read_as_they_are_written(
         assert asked(sandbox) == [name]
 
 
+@pytest.mark.slow(reason="it takes more than ten seconds")
 @pytest.mark.parametrize("kind", ["csv", "sqlite", "postgres"])
 def test_memory_stays_flat_with_100_000_rows(
     kind: str, sandbox: Sandbox, tmp_path: Path, request: pytest.FixtureRequest

@@ -23,7 +23,8 @@ from tap_kommo_chats.kommo import host, transport
 from tap_kommo_chats.kommo.crm import ACCOUNT, EVENTS, CrmApi
 from tap_kommo_chats.kommo.crm_answers import read_answer
 from tap_kommo_chats.kommo.host import ATTEMPTS, Host
-from tap_kommo_chats.kommo.limiter import RequestLimiter, RequestPace
+from tap_kommo_chats.kommo.limiter import RequestLimiter
+from tap_kommo_chats.kommo.pace import RequestPace
 from tap_kommo_chats.kommo.pages import Ending, Page
 
 if TYPE_CHECKING:
@@ -442,8 +443,8 @@ def test_a_connection_that_breaks_each_time_is_given_up(
 def test_a_server_that_asks_to_wait_is_waited_for(
     sandbox: Sandbox, client: Client, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    waited: list[float | None] = []
-    monkeypatch.setattr(RequestPace, "refuse", lambda *given: waited.append(given[-1]))
+    waited: list[float] = []
+    monkeypatch.setattr(RequestPace, "pause", lambda *given: waited.append(given[-1]))
 
     def answer(_: SeenRequest) -> web.StreamResponse | None:
         if sandbox.requests:

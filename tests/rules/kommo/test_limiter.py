@@ -1,216 +1,23 @@
-"""The limiter: its pace in simulated time, its turns with real threads."""
+"""The limiter: turns that threads wait for."""
 
 from __future__ import annotations
 
 import contextlib
-import heapq
 import threading
-from dataclasses import dataclass, field
-from itertools import count
-from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tap_kommo_chats.errors import LimiterStoppedError
-from tap_kommo_chats.kommo.limiter import (
-    RETRY_AFTER_AT_MOST,
-    RequestLimiter,
-    RequestPace,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tap_kommo_chats.kommo.limiter import RequestLimiter
+from tap_kommo_chats.kommo.pace import RETRY_AFTER_AT_MOST
 
 PATIENCE = 10.0
-CONNECTING = 0.25
-
-
-@dataclass
-class Server:
-    """Counts what reaches it. Times are simulated seconds.
-
-    Attributes:
-        there: Of request n, seconds on its way to the server.
-        back: Of request n, seconds from there to the answer.
-        refuses: Of request n, whether it is too many, and for how many seconds the
-            server asks to pause.
-    """
-
-    there: Callable[[int], float] = lambda _: 0.02
-    back: Callable[[int], float] = lambda _: 0.3
-    refuses: Callable[[int], tuple[bool, float | None]] = lambda _: (False, None)
-    arrived: list[float] = field(default_factory=list)
-    sent: list[float] = field(default_factory=list)
-
-    def most_in_a_second(self, after: int = 0) -> int:
-        """Count the most arrivals in any second, without the first so many requests."""
-        times = sorted(self.arrived[after:])
-        return max(
-            sum(first <= time < first + 1 for time in times[place : place + 50])
-            for place, first in enumerate(times)
-        )
-
-
-def simulate(
-    pace: RequestPace, server: Server, *, workers: int, requests: int
-) -> Server:
-    """Let workers send at a pace, each waiting for its answer; no thread, no sleep."""
-    order = count()
-    connected: set[int] = set()
-    waiting = list(range(workers))
-    coming: list[tuple[float, int, Callable[[float], None]]] = []
-    now = 0.0
-
-    def send(worker: int) -> None:
-        number = len(server.sent)
-        cold = worker not in connected
-        connected.add(worker)
-        sent = pace.send(now, cold=cold)
-        server.sent.append(now)
-        arrives = now + server.there(number) + (CONNECTING if cold else 0)
-        server.arrived.append(arrives)
-        refused, seconds = server.refuses(number)
-
-        def answer(at: float) -> None:
-            if refused:
-                pace.refuse(sent, at, seconds)
-            pace.answer(sent, at, refused=refused)
-            waiting.append(worker)
-
-        heapq.heappush(coming, (arrives + server.back(number), next(order), answer))
-
-    while len(server.sent) < requests:
-        if waiting and pace.seconds_to_go(now) <= 0:
-            send(waiting.pop(0))
-            continue
-        wakes = [now + pace.seconds_to_go(now)] if waiting else []
-        if coming and (not wakes or coming[0][0] <= wakes[0]):
-            now, _, answer = heapq.heappop(coming)
-            answer(now)
-        else:
-            # A float that is too small to move the clock would stand still for ever.
-            now = max(wakes[0], now + 1e-6)
-    return server
-
-
-def test_no_second_at_the_server_has_more_than_allowed() -> None:
-    server = simulate(RequestPace(7), Server(), workers=8, requests=300)
-
-    assert server.most_in_a_second() <= 7
-
-
-def test_95_percent_of_what_is_allowed_is_used() -> None:
-    server = simulate(RequestPace(7), Server(), workers=8, requests=700)
-
-    assert len(server.sent) / max(server.arrived) >= 0.95 * 7
-
-
-@given(
-    rate=st.integers(1, 20),
-    workers=st.integers(1, 40),
-    ways=st.lists(
-        st.tuples(st.floats(0.01, 0.4), st.floats(0.0, 0.5)), min_size=1, max_size=29
-    ),
-)
-def test_however_long_requests_are_on_their_way_no_second_has_more_than_allowed(
-    rate: int, workers: int, ways: list[tuple[float, float]]
-) -> None:
-    # The quickest answer has no delay in either direction, as a quickest one will.
-    there, back = zip(*ways, strict=True)
-    ways.append((min(there), min(back)))
-    server = Server(
-        there=lambda n: ways[n % len(ways)][0], back=lambda n: ways[n % len(ways)][1]
-    )
-
-    simulate(RequestPace(rate), server, workers=workers, requests=200)
-
-    # Until enough answers are there, nobody knows how quick one can be.
-    assert server.most_in_a_second(after=100) <= rate
-
-
-def test_without_a_limit_nothing_waits() -> None:
-    server = simulate(RequestPace(0), Server(), workers=8, requests=80)
-
-    assert max(server.sent) < 80 / 8 * (0.32 + CONNECTING)
-
-
-def test_a_server_that_asks_for_a_pause_gets_it_from_all_workers() -> None:
-    server = Server(refuses=lambda n: (20 <= n < 24, 20.0))
-
-    simulate(RequestPace(7), server, workers=8, requests=100)
-
-    told = server.arrived[20] + server.back(20)
-    assert not [at for at in server.sent if told < at < told + 20]
-
-
-def test_requests_that_hang_do_not_keep_others_waiting_for_ever() -> None:
-    pace = RequestPace(7)
-    for number in range(7):
-        pace.send(0.1 * number, cold=True)
-
-    assert pace.seconds_to_go(8.0) <= 0
-
-
-def test_a_pause_longer_than_the_longest_is_cut() -> None:
-    pace = RequestPace(7)
-    sent = pace.send(0.0, cold=False)
-
-    pace.refuse(sent, 1.0, 10 * RETRY_AFTER_AT_MOST)
-
-    assert pace.seconds_to_go(1.0) == RETRY_AFTER_AT_MOST
-
-
-def test_a_server_that_only_says_too_many_slows_all_down() -> None:
-    server = Server(refuses=lambda n: (n == 20, None))
-
-    simulate(RequestPace(7), server, workers=8, requests=60)
-
-    told = server.arrived[20] + server.back(20)
-    assert not [at for at in server.sent if told < at < told + 2]
-    # A window has the length of two for a while.
-    after = [at for at in server.sent if told + 2 < at]
-    assert after[8] - after[0] > 1.5
-
-
-def test_several_refusals_of_one_excess_slow_down_once() -> None:
-    pace = RequestPace(7)
-    several = [pace.send(0.1 * n, cold=False) for n in range(7)]
-    for sent in several:
-        pace.refuse(sent, 1.0, None)
-
-    assert pace.seconds_to_go(1.0) < 3
-
-
-def test_the_pace_recovers() -> None:
-    server = Server(refuses=lambda n: (20 <= n < 24, None))
-
-    simulate(RequestPace(7), server, workers=8, requests=400)
-
-    last = sorted(server.sent)[-70:]
-    assert 69 / (last[-1] - last[0]) >= 0.95 * 7
-
-
-def test_a_refusal_without_a_limit_pauses_too() -> None:
-    pace = RequestPace(0)
-
-    pace.refuse(pace.send(0.0, cold=False), 1.0, 5.0)
-
-    assert pace.seconds_to_go(1.0) == 5.0
-
-
-def test_a_turn_lets_a_request_go() -> None:
-    limiter = RequestLimiter(1)
-
-    with limiter.turn() as slow_down:
-        assert callable(slow_down)
 
 
 def test_stopping_wakes_those_who_wait_and_lets_none_go() -> None:
     limiter = RequestLimiter(1)
-    with limiter.turn() as slow_down:
-        slow_down(RETRY_AFTER_AT_MOST)
+    with limiter.turn() as turn:
+        turn.pause(RETRY_AFTER_AT_MOST)
     stopped = threading.Event()
     started = threading.Event()
 

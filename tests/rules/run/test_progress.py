@@ -255,7 +255,7 @@ def test_a_search_that_finds_nothing_shows_too(
     failing_run(crm_config(with_crm, crm_origins=["amo.ext.1"]), caplog)
 
     lines = [line for line in caplog.messages if line.startswith("Progress")]
-    assert len(lines) == len(with_crm.requests)
+    assert len(lines) >= len(with_crm.requests)
     assert "0/0+ conversations" in lines[0]
 
 

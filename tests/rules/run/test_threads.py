@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 import pytest
@@ -260,3 +260,53 @@ def test_what_is_on_its_way_ends_before_one_goes_alone() -> None:
     # Eight were on their way.
     assert max(others_then[20 + 2 * 4 :]) == 0
     assert len(ended) == 40
+
+
+@pytest.mark.parametrize("there_are", [0, 1, 3])
+def test_where_fewer_threads_can_be_had_these_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, there_are: int
+) -> None:
+    start, left = threading.Thread.start, [None] * there_are
+
+    def start_if_there_are_any(thread: threading.Thread) -> None:
+        if not left:
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        left.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_if_there_are_any)
+    failed: list[int] = []
+    read: dict[int, list[int]] = defaultdict(list)
+
+    def numbers_or_failure(conversation: int) -> Iterator[int]:
+        yield from numbers(conversation)
+        if conversation == 5:
+            raise ValueError
+
+    for event in read_all(range(20), numbers_or_failure, 8):
+        if isinstance(event, Failure):
+            failed.append(event.job)
+        elif isinstance(event, Part):
+            read[event.job].append(event.content)
+        elif isinstance(event, End):
+            assert read[event.job] == list(range(event.job % 7))
+            del read[event.job]
+
+    assert failed == [5]
+    assert list(read) == [5]
+    (line,) = caplog.messages
+    assert f"gives {there_are} of 8 threads" in line
+
+
+def test_what_is_put_into_a_deque_meanwhile_is_read_too() -> None:
+    jobs = deque([3])
+    ended: list[int] = []
+
+    for event in read_all(jobs, numbers, 4):
+        if isinstance(event, End):
+            ended.append(event.job)
+            if event.job > 0:
+                jobs.extend([event.job - 1] * 2)
+
+    assert sorted(ended) == [0] * 8 + [1] * 4 + [2] * 2 + [3]

@@ -94,7 +94,8 @@ def _may_be_asked(entry: Entry) -> bool:
 def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:
     """Put off what failed before, so that it cannot keep the others from being read.
 
-    What failed last comes last, so that none of them stops the same others each time.
+    Of these the one that failed last comes last, so that none of them stops the same
+    others each time.
     """
     owed: dict[str, Entry] = {}
     for entry in entries:
@@ -103,8 +104,8 @@ def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry
             owed[entry.conversation_id] = entry
         else:
             yield entry
-    ranks = {id_: rank for rank, id_ in enumerate(bookmarks.owed_ids())}
-    yield from sorted(owed.values(), key=lambda entry: ranks[entry.conversation_id])
+    failed_ms = bookmarks.troubles.failed_ms
+    yield from sorted(owed.values(), key=lambda entry: failed_ms(entry.conversation_id))
 
 
 def set_aside(settings: Settings, bookmarks: Bookmarks) -> None:

@@ -137,10 +137,6 @@ class Bookmarks:
             OWED, ()
         ) and not self.troubles.is_settled(conversation_id)
 
-    def owed_ids(self) -> tuple[str, ...]:
-        """Name those that were not read, the one that was tried last at the end."""
-        return tuple(self._state.get(OWED, ()))
-
     def settled_after_ms(self, conversation_id: str) -> int | None:
         """Tell what has to have happened for one that nobody owes to be asked for.
 
@@ -200,15 +196,13 @@ class Bookmarks:
     def owe(self, conversation_id: str, activity_ms: int | None) -> None:
         """Note that a conversation could not be read. What is known of it stays.
 
-        It comes after all others that are owed.
-
         Args:
             conversation_id: Kommo's id of it.
             activity_ms: When something last happened in it, in milliseconds since 1970;
                 None when no source tells.
         """
         owed = self._state.setdefault(OWED, {})
-        owed[conversation_id] = max(owed.pop(conversation_id, 0), activity_ms or 0)
+        owed[conversation_id] = max(owed.get(conversation_id, 0), activity_ms or 0)
 
     def set_aside(self, conversation_id: str) -> None:
         """Note that a conversation is not to be read.

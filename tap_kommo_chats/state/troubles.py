@@ -1,8 +1,9 @@
 """What keeps conversations from being read, as it stands in the Singer state.
 
 A conversation is in one kind of trouble at a time, since the start of the run in which
-that kind began. It is in none when it was read. So a failure that lasts can be told
-from one of today, and an outage from an answer.
+that kind began; one that is failing, since the last run that tried. It is in none when
+it was read. So a failure that lasts can be told from one of today, and an outage from
+an answer.
 """
 
 from __future__ import annotations
@@ -67,6 +68,15 @@ class Troubles:
         since_ms: int = self._state[TROUBLES][kind.value][conversation_id]
         return since_ms
 
+    def failed_ms(self, conversation_id: str) -> int:
+        """Tell when the run began in which it failed last, whoever was to blame.
+
+        Returns:
+            Milliseconds since 1970; 0 when it was answered.
+        """
+        is_failing = self.kind_of(conversation_id) is Trouble.FAILING
+        return (self.since_ms(conversation_id) or 0) if is_failing else 0
+
     def is_settled(self, conversation_id: str) -> bool:
         """Tell whether nobody owes it any more, though it was not read."""
         return self.kind_of(conversation_id) in SETTLED
@@ -82,14 +92,16 @@ class Troubles:
         return self.since_ms(conversation_id)
 
     def begin(self, conversation_id: str, kind: Trouble, start_ms: int) -> None:
-        """Note that a conversation is in a trouble; that it still is changes nothing.
+        """Note that a conversation is in a trouble.
+
+        That it still is changes nothing, unless it is failing.
 
         Args:
             conversation_id: Kommo's id of it.
             kind: Which.
             start_ms: When the run started, in milliseconds since 1970.
         """
-        if self.kind_of(conversation_id) is not kind:
+        if kind is Trouble.FAILING or self.kind_of(conversation_id) is not kind:
             self.leave(conversation_id)
             self._kinds[conversation_id] = kind
             ids = self._state.setdefault(TROUBLES, {}).setdefault(kind.value, {})

@@ -41,6 +41,18 @@ def test_since_when_a_trouble_lasts_is_kept() -> None:
     assert bookmarks.troubles.since_ms("a") == RUN
 
 
+def test_of_one_that_is_failing_the_last_time_is_kept() -> None:
+    bookmarks = Bookmarks(part())
+    assert bookmarks.troubles.failed_ms("a") == 0
+
+    bookmarks.troubles.begin("a", Trouble.FAILING, RUN)
+    bookmarks.troubles.begin("a", Trouble.FAILING, LATER)
+    assert bookmarks.troubles.failed_ms("a") == LATER
+    bookmarks.troubles.begin("a", Trouble.SILENT, LATER)
+
+    assert bookmarks.troubles.failed_ms("a") == 0
+
+
 def test_another_trouble_begins_anew() -> None:
     bookmarks = Bookmarks(part())
 

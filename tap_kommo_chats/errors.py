@@ -48,6 +48,32 @@ class UnreachableError(ConversationError):
     """One conversation could not be asked for, because no answer came."""
 
 
+class RefusedError(ConversationError):
+    """Kommo answered something else than a history.
+
+    Attributes:
+        status: The answer's code.
+        suspicion: What is wrong if others are answered the same, and what to change;
+            None when that says nothing of others.
+    """
+
+    def __init__(
+        self,
+        conversation_id: str,
+        problem: str,
+        status: int,
+        suspicion: str | None = None,
+    ) -> None:
+        """Say whose failure it is, and whose it may be."""
+        super().__init__(f"Conversation {conversation_id}: {problem}")
+        self.status = status
+        self.suspicion = suspicion
+
+
+class SilentError(ConversationError):
+    """Kommo says that a conversation has no message, and is known to be wrong."""
+
+
 class RunError(TapError):
     """No conversation can be read, so the run stops at once."""
 

@@ -82,6 +82,14 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         "amo.ext.12345678. Those of other channels are left out.",
     ),
     th.Property(
+        "ignored_conversation_ids",
+        th.ArrayType(th.StringType),
+        title="Ignored conversation ids",
+        description="Conversations that are not read, whoever names them, such as "
+        "those that keep failing. One that is taken out here is asked for again, from "
+        "where it was.",
+    ),
+    th.Property(
         "shard",
         th.StringType,
         title="Shard",

@@ -45,6 +45,7 @@ def test_an_event_tells_its_talk_its_contact_its_channel_and_its_time() -> None:
         "waba",
         1_753_800_000_000,
         is_activity=True,
+        is_message=True,
     )
 
 

@@ -35,6 +35,8 @@ class Host:
         on_request: Called before each request, in the thread that sends it.
         room: For the one large answer of it that may be in memory.
         has_answered: Whether any answer came.
+        has_accepted: Whether one gave what was asked for, so that whatever is the
+            same for all requests is right.
         has_refused: Whether one said that there were too many requests.
     """
 
@@ -46,6 +48,7 @@ class Host:
     on_request: Callable[[], None] = lambda: None
     room: Room = field(default_factory=Room)
     has_answered: bool = False
+    has_accepted: bool = False
     has_refused: bool = False
 
     @property

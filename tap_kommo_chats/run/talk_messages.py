@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import (
-    LimiterStoppedError,
+    CrmRefusedError,
     PlanError,
-    RefusedError,
     RunError,
     ScopeError,
 )
@@ -31,10 +30,12 @@ from tap_kommo_chats.records.talk_messages import (
     nearest_talk,
     to_record,
 )
+from tap_kommo_chats.run.agenda import Agenda
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.plan import Plan
 from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
 from tap_kommo_chats.run.window import Reading, Window
+from tap_kommo_chats.run.witnesses import Witnesses
 from tap_kommo_chats.state.checkpoint import Checkpoint
 from tap_kommo_chats.state.given_messages import GivenMessages
 from tap_kommo_chats.state.layout import TALK_MESSAGES
@@ -113,7 +114,15 @@ class TalkReader:
         self._chats = chats
         self._given = GivenMessages()
         self._known_chats: dict[int, _Chat] = {}
-        self._books = Books(chats.finder.native, chats.bookmarks, chats.run.started_ms)
+        self._witnesses = Witnesses(
+            chats.bookmarks, chats.finder.native, may_be_unlisted=True
+        )
+        self._books = Books(
+            chats.finder.native,
+            chats.bookmarks,
+            self._witnesses,
+            chats.run.started_ms,
+        )
         self._checkpoint = Checkpoint(chats.run.output.write_state)
         self._plan = Plan(
             started_ms=chats.run.started_ms,
@@ -135,7 +144,10 @@ class TalkReader:
         """
         run, bookmarks = self._chats.run, self._chats.bookmarks
         events = read_all(
-            self._jobs(), self._read, self._chats.run.settings.max_concurrency
+            self._jobs(),
+            self._read,
+            run.settings.max_concurrency,
+            lambda: self._books.verdicts.goes_alone,
         )
         readings: dict[str, Reading] = {}
         try:
@@ -154,12 +166,13 @@ class TalkReader:
                     self._note_read(int(event.job.conversation_id))
                     self._checkpoint.write_if_due(bookmarks.size_bytes)
             self._complete()
-        except RefusedError as error:
+        except CrmRefusedError as error:
             self.problems.append(f"talk_messages could not be read: {_advice(error)}")
             self._owe_the_rest()
             self._complete()
         except RunError:
             run.stop.check(run.output)
+            bookmarks.troubles.forgive(run.started_ms)
             self._checkpoint.write()
             raise
         finally:
@@ -189,6 +202,7 @@ class TalkReader:
         logger.info("%s; messages: %d", told, self.written)
 
     def _complete(self) -> None:
+        self._books.close()
         finder = self._chats.finder
         if finder.problems or not finder.has_ended:
             return
@@ -199,23 +213,12 @@ class TalkReader:
 
     def _jobs(self) -> Iterator[ReadJob]:
         """Say which talks have to be read, those that failed before at last."""
-        bookmarks, ledger = self._chats.bookmarks, self._chats.finder.native
-        for talk_id, at_ms in bookmarks.pending(self._chats.run.started_ms):
-            ledger.learn(Conversation(talk_id, STATE, at_ms))
-        for takes_owed in (False, True):
-            for entry in self._entries():
-                is_owed = bookmarks.is_owed(entry.conversation_id)
-                # One that failed just now is owed too.
-                if is_owed is takes_owed and entry.outcome is None:
-                    yield from self._asked(entry)
-
-    def _asked(self, entry: Entry) -> Iterator[ReadJob]:
-        jobs = self._job_of(entry)
-        if jobs:
-            self._books.asked(entry)
-        else:
-            self._books.unchanged(entry)
-        yield from jobs
+        chats = self._chats
+        for talk_id, at_ms in chats.bookmarks.pending(chats.run.started_ms):
+            chats.finder.native.learn(Conversation(talk_id, STATE, at_ms))
+        agenda = Agenda(self._plan, chats.bookmarks, self._books, self._witnesses)
+        for job in agenda.jobs(self._entries(), lambda: None):
+            yield self._own_part(job)
 
     def _job_of(self, entry: Entry) -> list[ReadJob]:
         """Say what to read of a talk, if there is anything."""
@@ -252,15 +255,16 @@ class TalkReader:
         if isinstance(event, Failure):
             self._known_chats.pop(int(job.conversation_id), None)
         if isinstance(event, Failure):
-            readings.pop(job.conversation_id, None)
-            if isinstance(event.error, RefusedError):
+            begun = readings.pop(job.conversation_id, None)
+            if isinstance(event.error, CrmRefusedError):
                 raise event.error
-            if not isinstance(event.error, LimiterStoppedError):
-                self._books.failed(job, event.error)
+            had_rows = begun is not None and not begun.end.is_empty
+            self._books.failed(job, event.error, had_rows=had_rows)
             return
         if isinstance(event, End):
             yield from self._fresh(readings[job.conversation_id].window.end())
             return
+        self._books.came(job)
         settings, run = self._chats.run.settings, self._chats.run
         window = Window(job.known, whole_second(run.started_ms), settings.lookback_ms)
         end = replace(event.content, rows=())
@@ -308,7 +312,7 @@ class TalkReader:
         if told is None or told == talk_id:
             return False
         is_read = self._chats.bookmarks.known(str(told)) is not None
-        return is_read or self._chats.finder.native.has(str(told))
+        return is_read or self._chats.finder.native.entry(str(told)) is not None
 
     def _record(self, row: Row, talk_id: int) -> Record:
         chat = self._chat(talk_id)
@@ -320,7 +324,7 @@ class TalkReader:
         return to_record(row, chat_id, told, account_id)
 
 
-def _advice(error: RefusedError) -> str:
+def _advice(error: CrmRefusedError) -> str:
     """Say why no talk can be read, and what to do."""
     if isinstance(error, PlanError):
         return (

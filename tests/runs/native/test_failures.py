@@ -134,7 +134,8 @@ def test_a_talk_that_cannot_be_read_is_named_and_owed_and_the_others_arrive(
     (line,) = [
         r.getMessage()
         for r in caplog.records
-        if r.levelno >= logging.WARNING and r.getMessage().startswith("Talk 2: ")
+        if r.levelno >= logging.WARNING
+        and r.getMessage().startswith("Conversation of talk 2")
     ]
     assert named in line
     assert said(second) == [names[1]]
@@ -158,7 +159,7 @@ def test_a_talk_whose_pages_never_settle_is_named_and_the_others_arrive(
     failed = failing(account, caplog)
 
     assert {names[0], names[2]} <= set(said(failed.output))
-    assert "Talk 2: its pages go round without an end" in failed.log
+    assert "Conversation of talk 2: its pages go round without an end" in failed.log
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ def read_talk_messages(
             yield HistoryPage(
                 tuple(rows),
                 newest_first=False,
-                is_empty=not seen,
+                # That nothing came since some time says nothing of the talk.
+                is_empty=not seen and since_ms is None,
                 newest_ms=newest_ms,
             )
             if page.ending is Ending.ENDLESS:

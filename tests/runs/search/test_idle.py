@@ -89,6 +89,8 @@ def test_a_run_tells_what_it_did_and_up_to_when(account: Account) -> None:
         "conversations_empty": 0,
         "conversations_unchanged": 0,
         "conversations_failed": 0,
+        "conversations_gone": 0,
+        "conversations_given_up": 0,
         "messages": 1,
         "talk_messages": None,
         "requests": 1,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tap_kommo_chats.errors import (
     IncompleteRunError,
-    RunError,
     StopRequestedError,
 )
 from tap_kommo_chats.kommo.chats import ChatsApi
@@ -29,19 +28,16 @@ from tap_kommo_chats.run.find import Finder
 from tap_kommo_chats.run.mirror import Mirroring, open_mirror
 from tap_kommo_chats.run.plan import Plan
 from tap_kommo_chats.run.progress import Progress, Snapshot
+from tap_kommo_chats.run.reader import Reader, Reads
 from tap_kommo_chats.run.talk_messages import open_talks
 from tap_kommo_chats.run.tally import bad_entries
-from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
-from tap_kommo_chats.run.window import Reading, Window
 from tap_kommo_chats.run.witnesses import Witnesses
-from tap_kommo_chats.state.checkpoint import Checkpoint
 from tap_kommo_chats.state.layout import (
     CONVERSATIONS_STREAM,
     MESSAGES,
     SEARCHED,
 )
 from tap_kommo_chats.state.ledger import Ledger
-from tap_kommo_chats.times import whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,7 +48,6 @@ if TYPE_CHECKING:
     from tap_kommo_chats.records.talks import Talk
     from tap_kommo_chats.run.plan import ReadJob
     from tap_kommo_chats.run.stop import Output, Stop
-    from tap_kommo_chats.run.threads import Event
     from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.tap_state import TapState
@@ -89,7 +84,6 @@ class Run:
         self._bookmarks = state.bookmarks
         self._output = output
         self._stop = stop
-        self._checkpoint = Checkpoint(output.write_state)
         self._progress: Progress | None = None
         self._thread = threading.get_ident()
         self._ledger = Ledger()
@@ -111,9 +105,9 @@ class Run:
         self._finder = Finder(
             settings, self._ledger, directory, state.marks, stop.interruptible
         )
-        crm = Mirroring(settings, started_ms, stop, output)
-        self._mirror = open_mirror(directory, self._finder, state.written, crm)
-        self._talks = open_talks(directory, self._finder, state, crm)
+        self._crm = Mirroring(settings, started_ms, stop, output)
+        self._mirror = open_mirror(directory, self._finder, state.written, self._crm)
+        self._talks = open_talks(directory, self._finder, state, self._crm)
         if note := state.take_shard(settings.shard):
             logger.warning(note)
         if settings.crm and state.bookmarks.search_mark.has_others(
@@ -125,9 +119,6 @@ class Run:
         self, make_record: MakeRecord, *, from_beginning: bool
     ) -> Iterator[Record]:
         """Read every conversation in which something may have happened.
-
-        A conversation's bookmark moves when the message after its last one is asked
-        for, because the last one has been written by then.
 
         Args:
             make_record: Makes a record of a row.
@@ -143,43 +134,18 @@ class Run:
         self._progress = progress = Progress(logger, self._snapshot)
         plan = self._plan(from_beginning=from_beginning)
         agenda = Agenda(plan, self._bookmarks, self._books, self._witnesses)
-        events = read_all(
-            agenda.jobs(self._find(from_beginning=from_beginning), self._tick),
-            self._read,
-            self.settings.max_concurrency,
-            lambda: self._books.verdicts.goes_alone,
+        jobs = agenda.jobs(self._find(from_beginning=from_beginning), self._tick)
+        reader = Reader(self._books, self._bookmarks, self._crm, progress.tick)
+        how = Reads(
+            self._pages,
+            lambda job, row: make_record(job.conversation_id, row),
+            release=self._chats.release,
+            stop=self._chats_host.stop,
         )
-        readings: dict[str, Reading] = {}
         try:
-            for event in events:
-                self._stop_if_asked()
-                progress.tick()
-                if isinstance(event, Idle):
-                    self._output.flush()
-                    continue
-                for record in self._take(event, readings, make_record):
-                    # Before, because a run that stops does not come back from there.
-                    self._books.tally.messages += 1
-                    yield record
-                    self._stop_if_asked()
-                if isinstance(event, End):
-                    id_ = event.job.conversation_id
-                    self._books.read(event.job, readings.pop(id_))
-                    self._checkpoint.write_if_due(self._bookmarks.size_bytes)
+            yield from reader.read(jobs, how)
             self._complete()
-        except StopRequestedError:
-            self._stop_if_asked()
-        except RunError:
-            # A signal may be what broke into something.
-            self._stop_if_asked()
-            # Time in which nothing could be asked counts against no conversation.
-            self._bookmarks.troubles.forgive(self.started_ms)
-            self._checkpoint.write()
-            raise
         finally:
-            self._chats_host.stop()
-            events.close()
-            self._books.sum_up()
             self._chats.sum_up()
             tally = self._books.tally
             progress.end(str(tally).capitalize(), tally.numbers())
@@ -301,35 +267,7 @@ class Run:
         except StopRequestedError:
             self._stop_if_asked()
 
-    def _take(
-        self,
-        event: Event[ReadJob, HistoryPage],
-        readings: dict[str, Reading],
-        make_record: MakeRecord,
-    ) -> Iterator[Record]:
-        """Take in what came of a conversation, and yield what is to be written."""
-        job = event.job
-        if isinstance(event, Failure):
-            begun = readings.pop(job.conversation_id, None)
-            had_rows = begun is not None and not begun.end.is_empty
-            self._books.failed(job, event.error, had_rows=had_rows)
-        elif isinstance(event, End):
-            yield from readings[job.conversation_id].window.end()
-        else:
-            self._books.came(job)
-            read_ms = whole_second(self.started_ms)
-            window = Window(job.known, read_ms, self.settings.lookback_ms)
-            # What it says of the conversation, without its rows.
-            end = replace(event.content, rows=())
-            reading = readings.setdefault(job.conversation_id, Reading(window, end))
-            reading.end = end
-            for row in event.content.rows:
-                if self._books.takes(row, job):
-                    record = make_record(job.conversation_id, row)
-                    yield from reading.window.take(record, row.sent_ms or 0)
-            self._chats.release(event.content)
-
-    def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
+    def _pages(self, job: ReadJob) -> Iterable[HistoryPage]:
         return self._chats.history(
             job.conversation_id, job.since_ms, expects_messages=job.expects_messages
         )

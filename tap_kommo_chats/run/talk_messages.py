@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from tap_kommo_chats.errors import (
     CrmRefusedError,
     PlanError,
-    RunError,
     ScopeError,
 )
 from tap_kommo_chats.kommo.talk_messages import read_talk_messages
@@ -33,16 +32,13 @@ from tap_kommo_chats.records.talk_messages import (
 from tap_kommo_chats.run.agenda import Agenda
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.plan import Plan
-from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
-from tap_kommo_chats.run.window import Reading, Window
+from tap_kommo_chats.run.reader import Reader, Reads
 from tap_kommo_chats.run.witnesses import Witnesses
-from tap_kommo_chats.state.checkpoint import Checkpoint
 from tap_kommo_chats.state.given_messages import GivenMessages
 from tap_kommo_chats.state.layout import TALK_MESSAGES
-from tap_kommo_chats.times import whole_second
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tap_kommo_chats.kommo.pagination import HistoryPage
     from tap_kommo_chats.records.messages import Record, Row
@@ -50,7 +46,6 @@ if TYPE_CHECKING:
     from tap_kommo_chats.run.find import Finder
     from tap_kommo_chats.run.mirror import Mirroring
     from tap_kommo_chats.run.plan import ReadJob
-    from tap_kommo_chats.run.threads import Event
     from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.read_chats import ReadChats
     from tap_kommo_chats.state.tap_state import TapState
@@ -104,13 +99,11 @@ class TalkReader:
 
     Attributes:
         problems: Why something could not be read, a clause each.
-        written: How many messages were written.
     """
 
     def __init__(self, chats: NativeChats) -> None:
         """Make ready; nothing is asked yet."""
         self.problems: list[str] = []
-        self.written = 0
         self._chats = chats
         self._given = GivenMessages()
         self._known_chats: dict[int, _Chat] = {}
@@ -123,7 +116,6 @@ class TalkReader:
             self._witnesses,
             chats.run.started_ms,
         )
-        self._checkpoint = Checkpoint(chats.run.output.write_state)
         self._plan = Plan(
             started_ms=chats.run.started_ms,
             start_ms=chats.run.settings.start_ms,
@@ -131,6 +123,11 @@ class TalkReader:
             has_crm=True,
             from_beginning=False,
         )
+
+    @property
+    def written(self) -> int:
+        """How many messages were written."""
+        return self._books.tally.messages
 
     def messages(self, masked: Callable[[Record], Record]) -> Iterator[Record]:
         """Read every talk in which something may have happened.
@@ -142,41 +139,23 @@ class TalkReader:
             RunError: If the CRM cannot be asked for anything.
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
-        run, bookmarks = self._chats.run, self._chats.bookmarks
-        events = read_all(
-            self._jobs(),
-            self._read,
-            run.settings.max_concurrency,
-            lambda: self._books.verdicts.goes_alone,
+        reader = Reader(self._books, self._chats.bookmarks, self._chats.run)
+        how = Reads(
+            self._pages,
+            lambda job, row: self._record(job, row, masked),
+            is_wanted=self._is_fresh,
+            ended=self._note_read,
+            failed=self._forget,
         )
-        readings: dict[str, Reading] = {}
         try:
-            for event in events:
-                run.stop.check(run.output)
-                if isinstance(event, Idle):
-                    run.output.flush()
-                    continue
-                for record in self._take(event, readings, masked):
-                    self.written += 1
-                    yield record
-                    run.stop.check(run.output)
-                if isinstance(event, End):
-                    reading = readings.pop(event.job.conversation_id)
-                    self._books.read(event.job, reading)
-                    self._note_read(int(event.job.conversation_id))
-                    self._checkpoint.write_if_due(bookmarks.size_bytes)
+            yield from reader.read(self._jobs(), how)
             self._complete()
         except CrmRefusedError as error:
             self.problems.append(f"talk_messages could not be read: {_advice(error)}")
             self._owe_the_rest()
             self._complete()
-        except RunError:
-            run.stop.check(run.output)
-            bookmarks.troubles.forgive(run.started_ms)
-            self._checkpoint.write()
-            raise
         finally:
-            self._close(events)
+            self._close()
 
     def _owe_the_rest(self) -> None:
         """Owe what was not read, so that a later run need not search for it again."""
@@ -186,16 +165,18 @@ class TalkReader:
                     id_ = job.conversation_id
                     self._chats.bookmarks.owe(id_, job.activity_ms)
 
-    def _note_read(self, talk_id: int) -> None:
+    def _note_read(self, job: ReadJob) -> None:
+        talk_id = int(job.conversation_id)
         chat_id = self._chat(talk_id).chat_id
-        del self._known_chats[talk_id]
+        self._forget(job)
         if chat_id is not None:
             self._chats.read.note(chat_id, talk_id)
 
-    def _close(self, events: Generator[object, None, None]) -> None:
-        events.close()
+    def _forget(self, job: ReadJob) -> None:
+        self._known_chats.pop(int(job.conversation_id), None)
+
+    def _close(self) -> None:
         self._chats.read.keep()
-        self._books.sum_up()
         tally = self._books.tally
         self.problems += [f"of talks: {problem}" for problem in tally.problems()]
         told = str(tally).replace("conversations", "talks").capitalize()
@@ -240,50 +221,16 @@ class TalkReader:
         since_ms = chat.began_ms - self._chats.run.margin_ms
         return replace(job, since_ms=max(since_ms, job.since_ms or 0))
 
-    def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
+    def _pages(self, job: ReadJob) -> Iterable[HistoryPage]:
         crm = self._chats.directory.crm
         return read_talk_messages(crm, int(job.conversation_id), job.since_ms)
 
-    def _take(
-        self,
-        event: Event[ReadJob, HistoryPage],
-        readings: dict[str, Reading],
-        masked: Callable[[Record], Record],
-    ) -> Iterator[Record]:
-        """Take in what came of a talk, and yield what is to be written."""
-        job = event.job
-        if isinstance(event, Failure):
-            self._known_chats.pop(int(job.conversation_id), None)
-        if isinstance(event, Failure):
-            begun = readings.pop(job.conversation_id, None)
-            if isinstance(event.error, CrmRefusedError):
-                raise event.error
-            had_rows = begun is not None and not begun.end.is_empty
-            self._books.failed(job, event.error, had_rows=had_rows)
-            return
-        if isinstance(event, End):
-            yield from self._fresh(readings[job.conversation_id].window.end())
-            return
-        self._books.came(job)
-        settings, run = self._chats.run.settings, self._chats.run
-        window = Window(job.known, whole_second(run.started_ms), settings.lookback_ms)
-        end = replace(event.content, rows=())
-        reading = readings.setdefault(job.conversation_id, Reading(window, end))
-        reading.end = end
-        for row in event.content.rows:
-            talk_id = int(job.conversation_id)
-            if self._books.takes(row, job) and not self._is_anothers(row, talk_id):
-                record = masked(self._record(row, talk_id))
-                taken = reading.window.take(record, row.sent_ms or 0)
-                yield from self._fresh(taken)
-
-    def _fresh(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Leave out what another talk of the chat has given."""
-        for record in records:
-            digest = hash(repr(sorted(record.items())))
-            chat, message = record["conversation_id"], record["message_id"]
-            if self._given.is_new(chat, message, digest):
-                yield record
+    def _is_fresh(self, record: Record) -> bool:
+        """Tell whether no other talk of the chat has given a record."""
+        digest = hash(repr(sorted(record.items())))
+        return self._given.is_new(
+            record["conversation_id"], record["message_id"], digest
+        )
 
     def _chat(self, talk_id: int) -> _Chat:
         """Return what is known of a talk's chat, looked up once a talk."""
@@ -314,14 +261,20 @@ class TalkReader:
         is_read = self._chats.bookmarks.known(str(told)) is not None
         return is_read or self._chats.finder.native.entry(str(told)) is not None
 
-    def _record(self, row: Row, talk_id: int) -> Record:
+    def _record(
+        self, job: ReadJob, row: Row, masked: Callable[[Record], Record]
+    ) -> Record | None:
+        """Make a message's record; None where it is another talk's."""
+        talk_id = int(job.conversation_id)
+        if self._is_anothers(row, talk_id):
+            return None
         chat = self._chat(talk_id)
         chat_id = chat_of(row, chat.chat_id)
         told = self._chats.finder.seen_events.talk_of(row.message_id or "")
         if told is None:
             told = nearest_talk(row.sent_ms or 0, talk_id, chat.talks)
         account_id = self._chats.directory.number_for(row.value.get("account_id"))
-        return to_record(row, chat_id, told, account_id)
+        return masked(to_record(row, chat_id, told, account_id))
 
 
 def _advice(error: CrmRefusedError) -> str:

@@ -159,9 +159,10 @@ class Run:
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
         self._find_all()
+        since_ms = self._finder.since_ms.get(CONVERSATIONS_STREAM)
         for entry in self._ledger.entries(only_told=True):
             self._stop_if_asked()
-            if self._tells_something(entry):
+            if _tells_something(entry, since_ms):
                 yield _with_what_was_read(entry, self._bookmarks)
         self._finder.move_mark(CONVERSATIONS_STREAM, self.started_ms)
 
@@ -283,16 +284,6 @@ class Run:
                     self._bookmarks.note_in_crm(entry.conversation_id)
         self._finder.move_mark(MESSAGES, self.started_ms)
 
-    def _tells_something(self, entry: Entry) -> bool:
-        """Tell whether a row of `conversations` would say what none did before."""
-        since_ms = self._finder.since_ms.get(CONVERSATIONS_STREAM)
-        return (
-            since_ms is None
-            or entry.sources != (CRM,)
-            or entry.last_activity_ms is None
-            or entry.last_activity_ms >= since_ms
-        )
-
     def _stop_if_asked(self) -> None:
         self._stop.check(self._output)
 
@@ -321,3 +312,19 @@ def _with_what_was_read(entry: Entry, bookmarks: Bookmarks) -> Entry:
         return entry
     known = bookmarks.known(entry.conversation_id)
     return replace(entry, newest_ms=(known.newest_ms or None) if known else None)
+
+
+def _tells_something(entry: Entry, since_ms: int | None) -> bool:
+    """Tell whether a row of `conversations` would say what none did before.
+
+    Args:
+        entry: What the run knows of a conversation.
+        since_ms: Where what this stream has not written begins, in milliseconds since
+            1970; None where that is all that was searched.
+    """
+    return (
+        since_ms is None
+        or entry.sources != (CRM,)
+        or entry.last_activity_ms is None
+        or entry.last_activity_ms >= since_ms
+    )

@@ -145,7 +145,9 @@ class TalkReader:
         except StopRequestedError:
             run.stop.check(run.output)
         except RefusedError as error:
-            self.problems.append(f"talk_messages could not be read: {_advice(error)}")
+            self.problems.append(
+                f"talk_messages could not be read: {why_no_talk(error)}"
+            )
         except RunError:
             run.stop.check(run.output)
             self._checkpoint.write()
@@ -299,7 +301,7 @@ class TalkReader:
         return to_record(row, chat_id, told, account_id)
 
 
-def _advice(error: RefusedError) -> str:
+def why_no_talk(error: RefusedError) -> str:
     """Say why no talk can be read, and what to do."""
     if isinstance(error, PlanError):
         return (

@@ -202,7 +202,7 @@ class TapKommoChats(Tap):
                 validate_config=False,
                 setup_mapper=False,
             )
-            report = _checked(tap)
+            report = checked(tap)
             click.echo(rendered(report, about_format), nl=False)
             sys.exit(0 if report.is_fit else 1)
         super().invoke(
@@ -340,7 +340,7 @@ def _object(option: str, file: IO[str] | None) -> dict[str, Any] | None:
     return None if found is None else load_json(found.read())
 
 
-def _checked(tap: TapKommoChats) -> Report:
+def checked(tap: TapKommoChats) -> Report:
     """Check whether a run of the selected streams would work."""
     problems, notes = tap.judged()
     if not problems:

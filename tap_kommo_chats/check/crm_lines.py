@@ -82,14 +82,19 @@ def origins_lines(answers: CrmAnswers, origins: Origins) -> Iterator[Line]:
 
 
 def _told(talks: Counter[str], met: set[str], count: int) -> str:
-    most = talks.most_common(_ORIGINS_AT_MOST)
-    told = [f"{_quoted([origin])} ({number})" for origin, number in most]
-    told += [f"{_quoted([origin])} (events only)" for origin in sorted(met - {*talks})]
+    most = sorted(talks.items(), key=lambda each: (-each[1], each[0]))
+    told = [
+        f"{_quoted([origin])} ({number})" for origin, number in most[:_ORIGINS_AT_MOST]
+    ]
+    told += [
+        f"{_quoted([origin])} (events only)"
+        for origin in sorted(met - {*talks})[:_ORIGINS_AT_MOST]
+    ]
     if not told:
         return "none yet, because there is neither a talk nor a chat event"
     more = ", ..." if len(talks) > _ORIGINS_AT_MOST else ""
     return (
-        f"{', '.join(told[: 2 * _ORIGINS_AT_MOST])}{more} of the {count} talks listed "
+        f"{', '.join(told)}{more} of the {count} talks listed "
         "first; an integration's own begins with amo.ext."
     )
 

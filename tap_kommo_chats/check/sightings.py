@@ -130,12 +130,10 @@ def _of_talks(answers: CrmAnswers) -> Iterator[Sighting]:
     )
     listed, some = answers.listed, rows(answers.numbered, "talks")
     meant = listed[-1].talk_id if listed else None
-    numbers = {row.get("talk_id") for row in _objects(some)}
+    numbers = {str(row.get("talk_id")) for row in _objects(some)}
     yield Sighting(
         "Talks can be filtered by number",
-        {str(number) for number in numbers} == {str(meant)}
-        if answers.numbered.is_good
-        else None,
+        numbers == {str(meant)} if answers.numbered.is_good else None,
     )
 
 

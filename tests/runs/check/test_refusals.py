@@ -87,6 +87,21 @@ def test_a_refusal_of_what_no_selected_stream_needs_is_no_line(
     assert report.streams == tuple(sorted(streams))
 
 
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_an_account_that_is_not_told_stops_only_what_needs_it(
+    account: CheckedAccount, status: int
+) -> None:
+    path = f"{CRM_ROOT}/account"
+    account.crm.terms = Terms(refused={path: Refusal(status, "no")})
+    streams = ("chat_history", "talks", "leads")
+
+    report = account.check(streams=streams)
+
+    assert line_of(report, path).level is Level.WARNING
+    assert report.is_fit
+    assert account.is_read(streams=streams)
+
+
 def test_a_plan_without_the_add_on_is_told(account: CheckedAccount) -> None:
     account.crm.terms = Terms(addon=False)
 

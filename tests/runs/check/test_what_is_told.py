@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -93,6 +93,15 @@ def test_an_answer_that_may_pass_is_asked_for_once(account: CheckedAccount) -> N
             "Kommo answered 502; Kommo is in trouble: run again later"
         )
     }
+
+
+def test_a_connection_that_breaks_off_is_tried_once(account: CheckedAccount) -> None:
+    account.sandbox.faults = Faults(reset_before=1.0, only=frozenset((CRM_ROOT,)))
+
+    report = account.check()
+
+    assert len(account.crm_requests()) == 1
+    assert "broke the connection off" in line_of(report, f"{CRM_ROOT}/account").text
 
 
 def test_a_conversation_of_the_lists_is_asked_for_where_there_is_no_crm(
@@ -227,7 +236,8 @@ def test_a_list_of_talks_that_ends_at_a_full_page_is_seen(
 def test_fields_that_nobody_documents_are_named_and_their_values_are_not(
     account: CheckedAccount,
 ) -> None:
-    account.say(2, reply_to={"text": account.TEXT}, message_type="Ana Example")
+    odd: dict[str, Any] = {account.NAME: 1, "reply_to": {"text": account.TEXT}}
+    account.say(2, message_type="Ana Example", **odd)
 
     report = account.check()
 

@@ -1,9 +1,9 @@
 """Write the tap's plugin definition for MeltanoHub.
 
 ``make hub`` runs this. The settings, the capabilities and the Pythons are what
-``tap-kommo-chats --about`` says, the label and the groups of settings are those of
-``meltano.yml``, and the rest is the package's metadata. So it has nothing to say that
-is not said elsewhere, but for the few constants below.
+``tap-kommo-chats --about`` says, the label, the commands and the groups of settings are
+those of ``meltano.yml``, and the rest is the package's metadata. So it has nothing to
+say that is not said elsewhere, but for the few constants below.
 
 The hub wants the name of the variant, for which it takes the owner of the repository.
 That comes from ``Repository`` in ``[project.urls]``. Without it the variant has the
@@ -100,6 +100,7 @@ def definition() -> dict[str, Any]:
         "maintenance_status": maintenance_status(package),
         "quality": QUALITY,
         "prereq": PREREQUISITES,
+        "commands": extractor["commands"],
         "capabilities": about["capabilities"],
         "supported_python_versions": about["supported_python_versions"],
         "settings_group_validation": extractor["settings_group_validation"],

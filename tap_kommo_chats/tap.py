@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+import click
 import msgspec
 from singer_sdk import Tap
-from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
+from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import (
     CapabilitiesEnum,
     PluginCapabilities,
     TapCapabilities,
 )
-from singer_sdk.plugin_base import JSONSchemaValidator
+from singer_sdk.plugin_base import _ConfigInput
 
-from tap_kommo_chats.errors import SettingsError, TapError
+from tap_kommo_chats.check.check import Given, check
+from tap_kommo_chats.check.render import rendered
+from tap_kommo_chats.errors import SettingsError, StopRequestedError, TapError
 from tap_kommo_chats.input_files import json_object, readable
+from tap_kommo_chats.kommo.token import note_of_end
 from tap_kommo_chats.log import hide_in_log
 from tap_kommo_chats.printable import printable
-from tap_kommo_chats.records.mask_paths import path_notes, path_problems
 from tap_kommo_chats.run.run import Run
 from tap_kommo_chats.run.stop import Stop
 from tap_kommo_chats.settings.masks import parse_masks
@@ -32,8 +35,8 @@ from tap_kommo_chats.settings.secrets import secrets_of
 from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
+from tap_kommo_chats.streams.configuration import as_far_as_read, judge
 from tap_kommo_chats.streams.conversations import ConversationsStream
-from tap_kommo_chats.streams.maps import map_problems
 from tap_kommo_chats.streams.mirrored import (
     AccountsStream,
     ChatEventsStream,
@@ -51,11 +54,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import IO
 
-    import click
-    from jsonschema.protocols import Validator
     from singer_sdk import Stream
-    from singer_sdk.plugin_base import _ConfigInput
 
+    from tap_kommo_chats.check.report import Report
     from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.streams.plain import PlainStream
 
@@ -127,6 +128,9 @@ class TapKommoChats(Tap):
             self.settings.lookback_ms,
             self._made_of(),
         )
+        crm = self.settings.crm
+        if crm and (note := note_of_end(crm.access_token, self.initialized_at)):
+            self.logger.warning(note)
         return Run(self.settings, state, self.initialized_at, self, self.stop)
 
     def _unread(self) -> set[str]:
@@ -164,20 +168,43 @@ class TapKommoChats(Tap):
             return super().cb_config(ctx, param, value)
 
     @classmethod
-    def invoke(  # type: ignore[override]
+    def get_singer_command(cls) -> click.Command:
+        """Make the command, with `--check` beside what the SDK has."""
+        command = super().get_singer_command()
+        told = "Tell in a few requests whether a run would work. --format holds for it."
+        command.params.append(click.Option(["--check"], is_flag=True, help=told))
+        return command
+
+    @classmethod
+    def invoke(  # type: ignore[override]  # noqa: PLR0913 (the SDK's, and one more)
         cls,
         *,
+        check: bool = False,
         about: bool = False,
         about_format: str | None = None,
         config: _ConfigInput | None = None,
         state: IO[str] | None = None,
         catalog: IO[str] | None = None,
     ) -> None:
-        """Run, with files of state and catalog that can be read.
+        """Run, or check, with files of state and catalog that can be read.
 
         Raises:
             SettingsError: If one cannot be.
+            SystemExit: After a check; its code is 0 if a run would work.
         """
+        if check and not about:
+            given = config or _ConfigInput()
+            tap = cls(
+                config=given.config,
+                state=_object("--state", state),
+                catalog=_object("--catalog", catalog),
+                parse_env_config=given.parse_env,
+                validate_config=False,
+                setup_mapper=False,
+            )
+            report = checked(tap)
+            click.echo(rendered(report, about_format), nl=False)
+            sys.exit(0 if report.is_fit else 1)
         super().invoke(
             about=about,
             about_format=about_format,
@@ -270,15 +297,7 @@ class TapKommoChats(Tap):
         try:
             return dict(super()._env_var_config)
         except ValueError:
-            pass
-        found: dict[str, Any] = {}
-        for name, setting in self.config_jsonschema["properties"].items():
-            one = {"properties": {name: setting}}
-            try:
-                found |= parse_environment_config(one, self._env_var_prefix)
-            except ValueError:
-                found[name] = os.environ[f"{self._env_var_prefix}{name.upper()}"]
-        return found
+            return as_far_as_read(self.config_jsonschema, self._env_var_prefix)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings before anything is asked of Kommo.
@@ -296,45 +315,49 @@ class TapKommoChats(Tap):
             ConfigValidationError: If there are problems and they stop the run.
         """
         hide_in_log(secrets_of(self._config))
-        schema = self.config_jsonschema
-        self.append_builtin_config(schema)
-        validator = JSONSchemaValidator(schema)
-        shapes = [stream.shape for stream in STREAMS]
-        masks, problems = parse_masks(self._config)
-        notes = path_notes(masks, shapes)
-        problems += path_problems(masks, shapes)
-        problems += map_problems(self._config.get("stream_maps"), shapes)
-        problems += [
-            problem
-            for name, value in self._config.items()
-            if name not in OWN_SETTINGS
-            for problem in _problems(validator, name, {name: value})
-        ]
-        try:
-            notes += self.settings.notes
-        except SettingsError as error:
-            problems = [*error.problems, *problems]
+        problems, notes = self.judged()
         if not problems:
             for note in notes:
                 self.logger.warning(note)
         elif raise_errors:
             summary = "The settings cannot be used, nothing was asked of Kommo"
-            raise ConfigValidationError(summary, errors=problems, schema=schema)
+            raise ConfigValidationError(
+                summary, errors=problems, schema=self.config_jsonschema
+            )
         return problems
 
+    def judged(self) -> tuple[list[str], list[str]]:
+        """Say what is wrong with the configuration, and what is worth a look."""
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        shapes = [stream.shape for stream in STREAMS]
+        return judge(self._config, schema, OWN_SETTINGS, shapes)
 
-def _problems(validator: Validator, name: str, one: dict[str, Any]) -> list[str]:
-    """Say what is wrong with a setting of the SDK's, without showing its value."""
+
+def _object(option: str, file: IO[str] | None) -> dict[str, Any] | None:
+    """Read a file that the command line names; see `json_object`."""
+    found = json_object(option, file)
+    return None if found is None else load_json(found.read())
+
+
+def checked(tap: TapKommoChats) -> Report:
+    """Check whether a run of the selected streams would work."""
+    problems, notes = tap.judged()
+    if not problems:
+        try:
+            tap.setup_mapper()
+        except (SingerSDKError, TapError) as error:
+            problems.append(str(error))
+    names = (stream.name for stream in tap.streams.values() if stream.selected)
+    given = Given(
+        tap.config,
+        tuple(problems),
+        tuple(notes),
+        frozenset(names),
+        tap.initialized_at,
+    )
     try:
-        errors = [error for error in validator.iter_errors(one) if error.path]
-    except Exception:  # noqa: BLE001 (the SDK's check of maps is no match for all)
-        return [f"{printable(name, _SAID_AT_MOST)} cannot be read: {_REMEDY}"]
-    problems = []
-    for error in errors:
-        kind = "what it should be"
-        if error.validator == "type":
-            kinds: Any = error.validator_value
-            kind = kinds if isinstance(kinds, str) else " or ".join(kinds)
-        place = printable(".".join(map(str, error.path)), _SAID_AT_MOST)
-        problems.append(f"{place} is not {kind}: {_REMEDY}")
-    return problems
+        with tap.stop.interruptible():
+            return check(given)
+    except StopRequestedError:
+        sys.exit(128 + (tap.stop.signal_number or 0))

@@ -81,7 +81,7 @@ class Connection(threading.local):
         ask = backoff.on_exception(
             backoff.expo,
             _MAY_PASS,
-            max_tries=rules.ATTEMPTS,
+            max_tries=host.attempts or rules.ATTEMPTS,
             max_time=rules.ASKING_SECONDS,
             giveup=lambda error: not host.has_answered and will_not_pass(error),
             max_value=rules.LONGEST_WAIT,

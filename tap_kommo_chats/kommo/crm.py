@@ -53,17 +53,23 @@ EVENTS = "/api/v4/events"
 TALKS = "/api/v4/talks"
 _TALK = f"{TALKS}/{{}}"
 
-_WITH_ACCOUNT = "with=amojo_id,users_groups,datetime_settings"
-_WITH_LEADS = ("with", "loss_reason,source")
-_LEADS_ORDER = [("order[updated_at]", "desc")]
-_CHANGED_FROM = "filter[updated_at][from]"
+WITH_ACCOUNT = "with=amojo_id,users_groups,datetime_settings"
+WITH_USERS = ("with", "amojo_id,group,role")
+WITH_LEADS = ("with", "loss_reason,source")
+LEADS_ORDER = [("order[updated_at]", "desc")]
+CHANGED_FROM = "filter[updated_at][from]"
+HAPPENED_FROM = "filter[created_at][from]"
+HAPPENED_TO = "filter[created_at][to]"
+OF_TYPES = "filter[type][]"
+NUMBERED = "filter[talk_id][]"
 
 _FORBIDDEN_AT_MOST = 20
 """So many refusals of an endpoint in a row are not each for its own reason."""
 
-_TELLS_NO_ACCOUNT = frozenset(
+TELLS_NO_ACCOUNT = frozenset(
     (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 )
+"""Answers that only say that the CRM does not tell which account it is."""
 
 
 class CrmApi:
@@ -97,11 +103,11 @@ class CrmApi:
         """
 
         def read(response: requests.Response) -> Answer:
-            if response.status_code in _TELLS_NO_ACCOUNT:
+            if response.status_code in TELLS_NO_ACCOUNT:
                 return None
             return read_answer(response, ACCOUNT, is_crm=self._is_crm)
 
-        return self._ask(ACCOUNT, _WITH_ACCOUNT, read)
+        return self._ask(ACCOUNT, WITH_ACCOUNT, read)
 
     def users(self) -> Iterator[Page]:
         """Go through the users, which only an administrator sees.
@@ -110,7 +116,7 @@ class CrmApi:
             ForbiddenError: If the token's user is none.
             RunError: If no usable answer can be had.
         """
-        return self._pages(USERS, [("with", "amojo_id,group,role")], "users")
+        return self._pages(USERS, [WITH_USERS], "users")
 
     def pipelines(self) -> list[object]:
         """Ask for all pipelines with their statuses, which come in one answer.
@@ -133,8 +139,8 @@ class CrmApi:
             BadRequestError: If the CRM does not take the filter.
             RunError: If no usable answer can be had.
         """
-        query = [] if since_ms is None else [(_CHANGED_FROM, str(since_ms // 1000))]
-        return self._pages(LEADS, [*query, *_LEADS_ORDER, _WITH_LEADS], "leads")
+        query = [] if since_ms is None else [(CHANGED_FROM, str(since_ms // 1000))]
+        return self._pages(LEADS, [*query, *LEADS_ORDER, WITH_LEADS], "leads")
 
     def leads_numbered(self, lead_ids: Iterable[int]) -> Iterator[Page]:
         """Go through the leads of some numbers, as far as the filter is heeded.
@@ -144,7 +150,7 @@ class CrmApi:
             RunError: If no usable answer can be had.
         """
         query = [("filter[id][]", str(lead_id)) for lead_id in lead_ids]
-        return self._pages(LEADS, [*query, _WITH_LEADS], "leads")
+        return self._pages(LEADS, [*query, WITH_LEADS], "leads")
 
     def lead(self, lead_id: int) -> Answer:
         """Ask for one lead.
@@ -154,7 +160,7 @@ class CrmApi:
             ForbiddenError: If the CRM does not show it.
             RunError: If no usable answer can be had.
         """
-        return self._get(_LEAD.format(lead_id), urlencode([_WITH_LEADS]), _LEAD)
+        return self._get(_LEAD.format(lead_id), urlencode([WITH_LEADS]), _LEAD)
 
     def events(
         self, types: Iterable[str], since_ms: int | None, until_ms: int
@@ -171,10 +177,10 @@ class CrmApi:
             BadRequestError: If the CRM does not take one of the types.
             RunError: If no usable answer can be had.
         """
-        query = [("filter[type][]", kind) for kind in types]
+        query = [(OF_TYPES, kind) for kind in types]
         if since_ms is not None:
-            query.append(("filter[created_at][from]", str(max(0, since_ms // 1000))))
-        query.append(("filter[created_at][to]", str(until_ms // 1000)))
+            query.append((HAPPENED_FROM, str(max(0, since_ms // 1000))))
+        query.append((HAPPENED_TO, str(until_ms // 1000)))
         return self._pages(EVENTS, query, "events")
 
     def talks(self) -> Iterator[Page]:
@@ -193,7 +199,7 @@ class CrmApi:
             ForbiddenError: If it does not show one of them.
             RunError: If no usable answer can be had.
         """
-        query = [("filter[talk_id][]", str(talk_id)) for talk_id in talk_ids]
+        query = [(NUMBERED, str(talk_id)) for talk_id in talk_ids]
         return self._pages(TALKS, query, "talks")
 
     def talks_of(self, kind: str, numbers: Iterable[int]) -> Iterator[Page]:
@@ -242,7 +248,7 @@ class CrmApi:
         """
         query = []
         if since_ms is not None:
-            query.append(("filter[created_at][from]", str(max(0, since_ms // 1000))))
+            query.append((HAPPENED_FROM, str(max(0, since_ms // 1000))))
         return self._pages(f"{TALKS}/{talk_id}/messages", query, "messages")
 
     def _pages(self, path: str, query: Query, name: str) -> Iterator[Page]:

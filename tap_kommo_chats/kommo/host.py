@@ -34,6 +34,7 @@ class Host:
         limiter: Lets requests go in turn. Kommo's hosts count apart.
         on_request: Called before each request, in the thread that sends it.
         room: For the one large answer of it that may be in memory.
+        attempts: How often something is asked for; None for as often as a run does.
         has_answered: Whether any answer came.
         has_accepted: Whether one gave what was asked for, so that whatever is the
             same for all requests is right.
@@ -47,6 +48,7 @@ class Host:
     limiter: RequestLimiter
     on_request: Callable[[], None] = lambda: None
     room: Room = field(default_factory=Room)
+    attempts: int | None = None
     has_answered: bool = False
     has_accepted: bool = False
     has_refused: bool = False

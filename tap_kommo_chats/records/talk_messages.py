@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tap_kommo_chats.records.messages import Record
 
-_MILLISECONDS_FROM = 100_000_000_000
+MILLISECONDS_FROM = 100_000_000_000
 """`sec_created_at` has milliseconds in it, whatever its name says (seen). As seconds
 this is the year 5138."""
 
@@ -115,7 +115,7 @@ def read_talk_message(value: object, position: int) -> Row:
 
 def _sent_ms(row: dict[str, Any]) -> int | None:
     exact = instant(row.get("sec_created_at"), 1)
-    if exact is not None and exact < _MILLISECONDS_FROM:
+    if exact is not None and exact < MILLISECONDS_FROM:
         exact = instant(row.get("sec_created_at"), SECOND_MS)
     seconds = instant(row.get("created_at"), SECOND_MS)
     return exact if exact is not None and exact > 0 else seconds

@@ -151,7 +151,9 @@ class TalkReader:
             yield from reader.read(self._jobs(), how)
             self._complete()
         except CrmRefusedError as error:
-            self.problems.append(f"talk_messages could not be read: {_advice(error)}")
+            self.problems.append(
+                f"talk_messages could not be read: {why_no_talk(error)}"
+            )
             self._owe_the_rest()
             self._complete()
         finally:
@@ -277,7 +279,7 @@ class TalkReader:
         return masked(to_record(row, chat_id, told, account_id))
 
 
-def _advice(error: CrmRefusedError) -> str:
+def why_no_talk(error: CrmRefusedError) -> str:
     """Say why no talk can be read, and what to do."""
     if isinstance(error, PlanError):
         return (

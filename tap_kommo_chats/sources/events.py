@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MESSAGE_TYPES = ("incoming_chat_message", "outgoing_chat_message")
 _TALK_CLOSED = "talk_closed"
-_TALK_TYPES = ("talk_created", _TALK_CLOSED)
+TALK_TYPES = ("talk_created", _TALK_CLOSED)
 _OWNERS = ("contact", "lead", "customer")
 
 
@@ -97,7 +97,7 @@ def read_event(value: object, until_ms: int) -> Event | None:
         event_id if isinstance(event_id, str) else None,
         talk_id,
         _owner(value),
-        origin if isinstance(origin, str) and kind not in _TALK_TYPES else None,
+        origin if isinstance(origin, str) and kind not in TALK_TYPES else None,
         until_ms if created_at is None else min(created_at * SECOND_MS, until_ms),
         kind != _TALK_CLOSED,
         kind in MESSAGE_TYPES,
@@ -169,11 +169,11 @@ class ChatEvents:
             yield events
 
     def _all(self) -> Iterator[list[Event]]:
-        refusal = yield from self._walk((*MESSAGE_TYPES, *_TALK_TYPES))
+        refusal = yield from self._walk((*MESSAGE_TYPES, *TALK_TYPES))
         if refusal is None:
             return
         # One by one, which tells the type that is not taken from the others.
-        for kind in (*MESSAGE_TYPES, *_TALK_TYPES):
+        for kind in (*MESSAGE_TYPES, *TALK_TYPES):
             if (yield from self._walk((kind,))) is not None:
                 self.refused.append(kind)
         if {*MESSAGE_TYPES} <= {*self.refused}:

@@ -204,6 +204,7 @@ WAYS = (
     Way(PROGRAM + r"meltano .*\brun\b.* target-duckdb.*", loads_into_duckdb),
     Way(PROGRAM + r"meltano .*\brun\b.* target-jsonl.*", loads_into_files),
     Way(PROGRAM + r"meltano .*\b(run|el)\b.* target-postgres.*", loads_into_postgres),
+    Way(PROGRAM + r"meltano invoke tap-kommo-chats:check", loads),
     Way(PROGRAM + r"meltano state copy .*", copies_a_state),
     Way(
         r"airflow .*",

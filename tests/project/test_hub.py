@@ -28,6 +28,7 @@ SCHEMAS = Path(__file__).with_name("hub_schemas")
 KEPT = (
     "pip_url",
     "executable",
+    "commands",
     "capabilities",
     "settings_group_validation",
     "settings",

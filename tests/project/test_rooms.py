@@ -12,12 +12,12 @@ import tap_kommo_chats
 
 PACKAGE = Path(tap_kommo_chats.__file__).parent
 LEVELS = (
-    *({"tap"}, {"streams"}, {"run"}, {"sources"}, {"kommo", "state"}),
+    *({"tap"}, {"streams", "check"}, {"run"}, {"sources"}, {"kommo", "state"}),
     *({"records"}, {"leaves"}),
 )
 """From the top down. Rooms of one level do not know each other."""
 
-WITHOUT_SINGER = {"run", "sources", "kommo", "state"}
+WITHOUT_SINGER = {"check", "run", "sources", "kommo", "state"}
 PAGINATION = "singer_sdk.pagination"
 """The one thing of Singer's that a room below the streams takes."""
 

@@ -1,0 +1,63 @@
+"""The lists of conversations, gone through as a run does."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tap_kommo_chats.check.report import Level, Line
+from tap_kommo_chats.errors import RunError
+from tap_kommo_chats.sources.file import FileSource
+from tap_kommo_chats.sources.sql import SQLSource
+
+if TYPE_CHECKING:
+    from tap_kommo_chats.settings.values import Settings
+    from tap_kommo_chats.sources import Source
+
+LOOKED_AT = 100_000
+"""Entries of a list at most, so that a check ends within seconds."""
+
+
+class Lists:
+    """Goes through the lists that the settings name.
+
+    Attributes:
+        lines: What was found, a line for each list.
+        first: A conversation that they name; None when they name none.
+    """
+
+    def __init__(self) -> None:
+        """Look at nothing yet."""
+        self.lines: list[Line] = []
+        self.first: str | None = None
+        self._bad = 0
+
+    def look(self, settings: Settings) -> None:
+        """Go through all of them."""
+        self.first = next(iter(settings.conversation_ids), None)
+        if (file := settings.conversations_file) is not None:
+            source = FileSource(file, self._report, settings.request_timeout)
+            self._look_at("conversations_file", source)
+        if (sql := settings.sql) is not None:
+            query = SQLSource(sql.url, sql.query, self._report)
+            self._look_at("conversations_sql_query", query)
+
+    def _report(self, _line: str) -> None:
+        self._bad += 1
+
+    def _look_at(self, setting: str, source: Source) -> None:
+        self._bad = count = 0
+        try:
+            for conversation in islice(source, LOOKED_AT):
+                self.first = self.first or conversation.conversation_id
+                count += 1
+        except RunError as error:
+            self.lines.append(Line(setting, Level.FAILED, str(error)))
+            return
+        some = "the first " if count == LOOKED_AT else ""
+        found = f"{some}{count:,} conversation(s) were read"
+        if self._bad:
+            text = f"{found}, and {self._bad:,} have something wrong: a run names each"
+            self.lines.append(Line(setting, Level.FAILED, text))
+        else:
+            self.lines.append(Line(setting, Level.OK, found))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
+from tap_kommo_chats.command import command
 from tap_kommo_chats.errors import OutputError, TapError
 from tap_kommo_chats.log import guard_log
 from tap_kommo_chats.printable import printable
@@ -104,7 +105,7 @@ def _command() -> click.Command:
         TapError: If the environment says what cannot be.
     """
     try:
-        command: click.Command = TapKommoChats.cli
+        made = command()
     except ValueError:
         msg = (
             "The log cannot be set up: check TAP_KOMMO_CHATS_LOGLEVEL or LOGLEVEL "
@@ -112,7 +113,7 @@ def _command() -> click.Command:
         )
         raise TapError(msg) from None
     guard_log()
-    return command
+    return made
 
 
 if __name__ == "__main__":

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import click
 import msgspec
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
-from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import (
     CapabilitiesEnum,
     PluginCapabilities,
     TapCapabilities,
 )
-from singer_sdk.plugin_base import _ConfigInput
 
-from tap_kommo_chats.check.check import Given, check
-from tap_kommo_chats.check.render import rendered
-from tap_kommo_chats.errors import SettingsError, StopRequestedError, TapError
-from tap_kommo_chats.input_files import json_object, readable
+from tap_kommo_chats.errors import SettingsError, TapError
+from tap_kommo_chats.input_files import readable
 from tap_kommo_chats.kommo.token import note_of_end
 from tap_kommo_chats.log import hide_in_log
 from tap_kommo_chats.printable import printable
@@ -52,11 +46,11 @@ from tap_kommo_chats.streams.writer import BufferedWriter, flush_output
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
-    from typing import IO
 
+    import click
     from singer_sdk import Stream
+    from singer_sdk.plugin_base import _ConfigInput
 
-    from tap_kommo_chats.check.report import Report
     from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.streams.plain import PlainStream
 
@@ -166,52 +160,6 @@ class TapKommoChats(Tap):
         """
         with readable("--config"):
             return super().cb_config(ctx, param, value)
-
-    @classmethod
-    def get_singer_command(cls) -> click.Command:
-        """Make the command, with `--check` beside what the SDK has."""
-        command = super().get_singer_command()
-        told = "Tell in a few requests whether a run would work. --format holds for it."
-        command.params.append(click.Option(["--check"], is_flag=True, help=told))
-        return command
-
-    @classmethod
-    def invoke(  # type: ignore[override]  # noqa: PLR0913 (the SDK's, and one more)
-        cls,
-        *,
-        check: bool = False,
-        about: bool = False,
-        about_format: str | None = None,
-        config: _ConfigInput | None = None,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
-    ) -> None:
-        """Run, or check, with files of state and catalog that can be read.
-
-        Raises:
-            SettingsError: If one cannot be.
-            SystemExit: After a check; its code is 0 if a run would work.
-        """
-        if check and not about:
-            given = config or _ConfigInput()
-            tap = cls(
-                config=given.config,
-                state=_object("--state", state),
-                catalog=_object("--catalog", catalog),
-                parse_env_config=given.parse_env,
-                validate_config=False,
-                setup_mapper=False,
-            )
-            report = checked(tap)
-            click.echo(rendered(report, about_format), nl=False)
-            sys.exit(0 if report.is_fit else 1)
-        super().invoke(
-            about=about,
-            about_format=about_format,
-            config=config,
-            state=json_object("--state", state),
-            catalog=json_object("--catalog", catalog),
-        )
 
     def setup_mapper(self) -> None:
         """Set up the operator's stream maps.
@@ -332,32 +280,3 @@ class TapKommoChats(Tap):
         self.append_builtin_config(schema)
         shapes = [stream.shape for stream in STREAMS]
         return judge(self._config, schema, OWN_SETTINGS, shapes)
-
-
-def _object(option: str, file: IO[str] | None) -> dict[str, Any] | None:
-    """Read a file that the command line names; see `json_object`."""
-    found = json_object(option, file)
-    return None if found is None else load_json(found.read())
-
-
-def checked(tap: TapKommoChats) -> Report:
-    """Check whether a run of the selected streams would work."""
-    problems, notes = tap.judged()
-    if not problems:
-        try:
-            tap.setup_mapper()
-        except (SingerSDKError, TapError) as error:
-            problems.append(str(error))
-    names = (stream.name for stream in tap.streams.values() if stream.selected)
-    given = Given(
-        tap.config,
-        tuple(problems),
-        tuple(notes),
-        frozenset(names),
-        tap.initialized_at,
-    )
-    try:
-        with tap.stop.interruptible():
-            return check(given)
-    except StopRequestedError:
-        sys.exit(128 + (tap.stop.signal_number or 0))

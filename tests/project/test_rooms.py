@@ -47,7 +47,8 @@ OURS = {module: names & IMPORTS.keys() for module, names in IMPORTS.items()}
 
 
 def room(module: str) -> str:
-    name = [*module.split("."), "leaves"][1].replace("__main__", "tap")
+    name = [*module.split("."), "leaves"][1]
+    name = "tap" if name in {"__main__", "command"} else name
     return name if any(name in level for level in LEVELS) else "leaves"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_kommo_chats.check.report import Level
+from tap_kommo_chats.command import checked
 from tap_kommo_chats.errors import TapError
-from tap_kommo_chats.tap import TapKommoChats, checked
+from tap_kommo_chats.tap import TapKommoChats
 from tests.support.native import NativeAccount
 from tests.support.tap import captured_output
 

@@ -30,6 +30,12 @@ _ENOUGH_ANSWERS = 7
 _ON_ITS_WAY_AT_MOST = 5.0
 """Seconds after which a request has reached the server, if it ever does."""
 
+_LEAST = 0.5
+"""Requests per second."""
+
+_LEAST_WITHOUT_LIMIT = 5.0
+"""The same where the operator wants no limit: below the seven that Kommo documents."""
+
 _DOUBLED_AT_MOST = 4
 """How often the pause is doubled of a server that lets nothing through: 16 seconds."""
 
@@ -44,7 +50,8 @@ class RequestPace:
             requests_per_second: How many requests may reach the server in any second;
                 0 for no limit, until the server refuses one.
         """
-        self._rate = Rate(requests_per_second or inf)
+        least = _LEAST if requests_per_second else _LEAST_WITHOUT_LIMIT
+        self._rate = Rate(requests_per_second or inf, least)
         self._sent: deque[Sent] = deque()
         self._round_trips: deque[float] = deque(maxlen=_QUICKEST_OF)
         self._got_through = self._in_vain = 0

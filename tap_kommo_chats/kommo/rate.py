@@ -27,9 +27,6 @@ _PATIENCE = 25
 """So many answers after a refusal what got through is asked for again. A refusal in
 each round of twice as many is two in a hundred requests."""
 
-_LEAST = 0.5
-"""Requests a second. A server that refuses by chance would be asked ever less."""
-
 
 @dataclass(slots=True, eq=False)
 class Sent:
@@ -85,9 +82,16 @@ class Rate:
     passed, and one that was lifted is found soon.
     """
 
-    def __init__(self, most: float) -> None:
-        """Start with what may be asked for at most, requests per second."""
+    def __init__(self, most: float, least: float) -> None:
+        """Start with the most there may be.
+
+        Args:
+            most: Requests per second, infinite for no limit.
+            least: Requests per second. A server that refuses by chance, and not for
+                their number, would be asked ever less.
+        """
         self._most = most
+        self._least = least
         self._got_through = inf
         self._answers = 0
 
@@ -101,7 +105,7 @@ class Rate:
         """Requests per second; infinite while nothing bounds them."""
         way = self._answers / _PATIENCE - 1
         sought = self._got_through * (1 + _LESS * way**5)
-        return min(self._most, max(_LEAST, sought))
+        return min(self._most, max(self._least, sought))
 
     def rise(self) -> None:
         """Note that something got through."""

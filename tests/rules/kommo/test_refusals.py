@@ -73,23 +73,36 @@ def at_a_distance(
 @pytest.mark.parametrize("way", ["50 ms", "50 to 300 ms"])
 @pytest.mark.parametrize("allowed", [4, 1])
 @pytest.mark.parametrize("limit", LIMITS)
-@pytest.mark.parametrize("setting", [7, 0])
 def test_three_quarters_of_a_lower_limit_are_used_and_few_requests_are_refused(
-    setting: int, limit: str, allowed: int, way: str, workers: int
+    limit: str, allowed: int, way: str, workers: int
 ) -> None:
     server = at_a_distance(WAYS[way], LIMITS[limit](allowed))
 
-    simulate(RequestPace(setting), server, workers=workers, seconds=240)
+    simulate(RequestPace(7), server, workers=workers, seconds=240)
 
     possible = min(allowed, workers / WAYS[way].mean)
     sent, refused = server.counted(60, 240)
     assert sent - refused >= 0.75 * possible * 180
     assert refused <= 0.05 * sent
     # So many may be on their way before anything is known of the server.
-    unaware = min(workers, setting or workers)
+    unaware = min(workers, 7)
     sent, refused = server.counted(0, 60)
     assert sent - refused >= 0.6 * possible * 60
     assert refused <= 0.05 * sent + unaware
+
+
+@pytest.mark.parametrize("workers", [8, 32])
+@pytest.mark.parametrize("limit", LIMITS)
+def test_with_no_limit_of_its_own_it_keeps_to_the_servers(
+    limit: str, workers: int
+) -> None:
+    server = at_a_distance(WAYS["50 to 300 ms"], LIMITS[limit](7))
+
+    simulate(RequestPace(0), server, workers=workers, seconds=240)
+
+    sent, refused = server.counted(60, 240)
+    assert sent - refused >= 0.7 * 7 * 180
+    assert refused <= 0.06 * sent
 
 
 def comes_and_goes(seconds: float) -> Iterator[float]:
@@ -174,13 +187,16 @@ def test_a_server_that_lets_nothing_through_is_asked_ever_less() -> None:
     assert sent <= 7 + 200 / 16 + 5
 
 
-def test_a_server_that_refuses_by_chance_is_asked_twice_in_three_seconds() -> None:
+@pytest.mark.parametrize(("setting", "least"), [(7, 0.5), (0, 5)])
+def test_a_server_that_refuses_by_chance_is_not_asked_ever_less(
+    setting: int, least: float
+) -> None:
     server = Server(refuses=lambda n, _: n is not None and n % 10 == 9)
 
-    simulate(RequestPace(7), server, workers=8, seconds=900)
+    simulate(RequestPace(setting), server, workers=8, seconds=900)
 
     sent, _ = server.counted(600, 900)
-    assert sent >= 300 * 2 / 3 * 0.7
+    assert sent >= 0.95 * 300 * least
 
 
 @settings(max_examples=40)

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox import CrmStore, Sandbox, seeded_crm, seeded_store
 from tests.project.test_warehouses import DATABASES, warehouse_of
+from tests.support.marks import LONG
 from tests.support.meltano_project import MeltanoProject
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def arrived(warehouse: Warehouse) -> dict[str, tuple[Any, ...]]:
     return by_id
 
 
+@LONG
 @pytest.mark.parametrize("loader", DATABASES)
 def test_three_settings_bring_everything_twice_with_changes_in_between(
     loader: str, postgres: PostgresServer, tmp_path: Path

@@ -31,6 +31,7 @@ from sandbox import (
     seeded_crm,
     seeded_store,
 )
+from tests.support.marks import LONG
 from tests.support.meltano_project import ROOT, TAP, MeltanoProject, settings_for
 from tests.support.states import known as known_of
 from tests.support.states import state_of
@@ -49,7 +50,6 @@ UP_TO_3_13 = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="the loader is not built for Python 3.14"
 )
 LARGE = pytest.mark.slow(reason="it is fetched for one test, and is large")
-LONG = pytest.mark.slow(reason="it takes more than ten seconds")
 DATABASES = [pytest.param("target-duckdb", marks=UP_TO_3_13), "target-postgres"]
 ALL = [*DATABASES, "target-jsonl"]
 
@@ -280,14 +280,8 @@ def test_nothing_secret_is_said(two_runs: TwoRuns) -> None:
     assert settings["TARGET_POSTGRES_PASSWORD"] not in two_runs.said
 
 
-@pytest.mark.parametrize(
-    "loader",
-    [
-        pytest.param("target-duckdb", marks=UP_TO_3_13),
-        pytest.param("target-postgres", marks=LONG),
-        pytest.param("target-jsonl", marks=LONG),
-    ],
-)
+@LONG
+@pytest.mark.parametrize("loader", ALL)
 def test_after_a_failing_run_the_next_misses_and_doubles_nothing(
     loader: str, tmp_path: Path, postgres: PostgresServer
 ) -> None:

@@ -9,7 +9,12 @@ from unittest import mock
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from sandbox.chats.store import ConversationStore
 from sandbox.faults import Faults
@@ -18,6 +23,7 @@ from tap_kommo_chats.kommo import host
 from tap_kommo_chats.run import verdicts
 from tap_kommo_chats.state import checkpoint
 from tests.support.account import DAY, HOUR, SECOND, WEEK, Account
+from tests.support.marks import LONG
 from tests.support.refusals import answers
 
 if TYPE_CHECKING:
@@ -188,6 +194,12 @@ class Failures(RuleBasedStateMachine):
 
 
 Failures.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=20, deadline=None
+    max_examples=20, stateful_step_count=20, deadline=None
 )
 TestFailures = Failures.TestCase
+
+
+@LONG
+def test_the_same_more_often() -> None:
+    more = settings(max_examples=60, stateful_step_count=20, deadline=None)
+    run_state_machine_as_test(Failures, settings=more)

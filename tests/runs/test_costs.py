@@ -15,13 +15,20 @@ from unittest import mock
 from aiohttp import web
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from sandbox import ConversationStore, Sandbox
 from tap_kommo_chats.errors import IncompleteRunError
 from tap_kommo_chats.state import checkpoint
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.account import DAY, HOUR, SECOND, START, message
+from tests.support.marks import LONG
 from tests.support.tap import Output, captured_output, config_for
 
 if TYPE_CHECKING:
@@ -491,6 +498,12 @@ class Costs(RuleBasedStateMachine):
 
 
 Costs.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None
+    max_examples=20, stateful_step_count=25, deadline=None
 )
 TestCosts = Costs.TestCase
+
+
+@LONG
+def test_the_same_more_often() -> None:
+    more = settings(max_examples=60, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(Costs, settings=more)

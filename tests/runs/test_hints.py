@@ -18,6 +18,7 @@ from aiohttp import web
 
 from sandbox import OWN_ORIGIN, Sandbox, WebhooksFile, generated_store
 from tests.runs.test_incremental import DAY, HOUR, fill, message, names, now_ms
+from tests.support.marks import LONG
 from tests.support.states import known, state_of
 from tests.support.tap import config_for, failing_run, run
 
@@ -327,7 +328,7 @@ def test_the_ids_of_chat_webhooks_can_be_read_as_they_are_written(
         assert asked(sandbox) == [name]
 
 
-@pytest.mark.slow(reason="it takes more than ten seconds")
+@LONG
 @pytest.mark.parametrize("kind", ["csv", "sqlite", "postgres"])
 def test_memory_stays_flat_with_100_000_rows(
     kind: str, sandbox: Sandbox, tmp_path: Path, request: pytest.FixtureRequest

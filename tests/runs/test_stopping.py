@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from sandbox import OWN_ORIGIN
+from tests.support.marks import LONG
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ def test_a_target_that_goes_while_nothing_comes_ends_the_run(
             release.set()
 
 
+@LONG
 def test_a_run_killed_at_any_moment_and_resumed_misses_nothing(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -316,6 +318,7 @@ def test_a_signal_breaks_into_waiting_for_the_crm(
             go_on.set()
 
 
+@LONG
 def test_reading_talks_that_is_killed_and_resumed_misses_nothing(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

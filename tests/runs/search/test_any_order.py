@@ -9,12 +9,18 @@ from unittest import mock
 from aiohttp import web
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from sandbox import ConversationStore, Refusal, Sandbox
 from tap_kommo_chats.errors import TapError
 from tap_kommo_chats.state import checkpoint
 from tests.support.account import HOUR, SECOND, Account
+from tests.support.marks import LONG
 from tests.support.tap import Output, captured_output
 
 if TYPE_CHECKING:
@@ -273,6 +279,12 @@ class Search(RuleBasedStateMachine):
 
 
 Search.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None
+    max_examples=20, stateful_step_count=25, deadline=None
 )
 TestSearch = Search.TestCase
+
+
+@LONG
+def test_the_same_more_often() -> None:
+    more = settings(max_examples=60, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(Search, settings=more)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import CrmRefusedError, ForbiddenError, StopRequestedError
 from tap_kommo_chats.records.chat_events import event_record
 from tap_kommo_chats.run.leads import LeadReader
-from tap_kommo_chats.state.known import margin_ms
 from tap_kommo_chats.state.layout import CHAT_EVENTS, LEADS, TALKS
 from tap_kommo_chats.state.written import REMEMBERED_MS
 
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
     from tap_kommo_chats.records.talks import Talk
     from tap_kommo_chats.run.directory import Directory, Found
     from tap_kommo_chats.run.find import Finder
-    from tap_kommo_chats.run.stop import Output, Stop
-    from tap_kommo_chats.settings.values import Settings
-    from tap_kommo_chats.sharding import Shard
+    from tap_kommo_chats.run.frame import Frame
     from tap_kommo_chats.state.written import Written
 
 logger = logging.getLogger("tap-kommo-chats")
@@ -31,38 +27,11 @@ _FOR_ADMINISTRATORS = ("users",)
 """Streams that only an administrator's token gives (documented by Kommo)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mirroring:
-    """What a run tells those who read the CRM for a stream.
-
-    Attributes:
-        settings: What the operator wants.
-        started_ms: When the run began, in milliseconds since 1970.
-        stop: Says whether a signal asked to stop.
-        output: Where records go.
-    """
-
-    settings: Settings
-    started_ms: int
-    stop: Stop
-    output: Output
-
-    @property
-    def shard(self) -> Shard:
-        """Which part of the rows to write."""
-        return self.settings.shard
-
-    @property
-    def margin_ms(self) -> int:
-        """How far the next search goes back before this run, in milliseconds."""
-        return margin_ms(self.settings.lookback_ms)
-
-
 def open_mirror(
     directory: Directory | None,
     finder: Finder,
     written: Mapping[str, Written],
-    run: Mirroring,
+    run: Frame,
 ) -> Mirror | None:
     """Make a mirror; None where there is no CRM."""
     return None if directory is None else Mirror(directory, finder, written, run)
@@ -80,7 +49,7 @@ class Mirror:
         directory: Directory,
         finder: Finder,
         written: Mapping[str, Written],
-        run: Mirroring,
+        run: Frame,
     ) -> None:
         """Make ready; nothing is asked yet.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tap_kommo_chats.kommo.pagination import HistoryPage
     from tap_kommo_chats.records.messages import Record, Row
     from tap_kommo_chats.run.books import Books
-    from tap_kommo_chats.run.mirror import Mirroring
+    from tap_kommo_chats.run.frame import Frame
     from tap_kommo_chats.run.plan import ReadJob
     from tap_kommo_chats.run.threads import Event
     from tap_kommo_chats.state.bookmarks import Bookmarks
@@ -53,7 +53,7 @@ class Reader:
         self,
         books: Books,
         bookmarks: Bookmarks,
-        run: Mirroring,
+        run: Frame,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         """Make ready; nothing is asked yet.

@@ -25,7 +25,8 @@ from tap_kommo_chats.run.agenda import Agenda, set_aside
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.directory import Whose, open_directory
 from tap_kommo_chats.run.find import Finder
-from tap_kommo_chats.run.mirror import Mirroring, open_mirror
+from tap_kommo_chats.run.frame import Frame
+from tap_kommo_chats.run.mirror import open_mirror
 from tap_kommo_chats.run.plan import Plan
 from tap_kommo_chats.run.progress import Progress, Snapshot
 from tap_kommo_chats.run.reader import Reader, Reads
@@ -105,9 +106,9 @@ class Run:
         self._finder = Finder(
             settings, self._ledger, directory, state.marks, stop.interruptible
         )
-        self._crm = Mirroring(settings, started_ms, stop, output)
-        self._mirror = open_mirror(directory, self._finder, state.written, self._crm)
-        self._talks = open_talks(directory, self._finder, state, self._crm)
+        self._frame = Frame(settings, started_ms, stop, output)
+        self._mirror = open_mirror(directory, self._finder, state.written, self._frame)
+        self._talks = open_talks(directory, self._finder, state, self._frame)
         if note := state.take_shard(settings.shard):
             logger.warning(note)
         if settings.crm and state.bookmarks.search_mark.has_others(
@@ -135,7 +136,7 @@ class Run:
         plan = self._plan(from_beginning=from_beginning)
         agenda = Agenda(plan, self._bookmarks, self._books, self._witnesses)
         jobs = agenda.jobs(self._find(from_beginning=from_beginning), self._tick)
-        reader = Reader(self._books, self._bookmarks, self._crm, progress.tick)
+        reader = Reader(self._books, self._bookmarks, self._frame, progress.tick)
         how = Reads(
             self._pages,
             lambda job, row: make_record(job.conversation_id, row),

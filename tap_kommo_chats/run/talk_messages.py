@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tap_kommo_chats.records.messages import Record, Row
     from tap_kommo_chats.run.directory import Directory
     from tap_kommo_chats.run.find import Finder
-    from tap_kommo_chats.run.mirror import Mirroring
+    from tap_kommo_chats.run.frame import Frame
     from tap_kommo_chats.run.plan import ReadJob
     from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.read_chats import ReadChats
@@ -69,14 +69,14 @@ class NativeChats:
     finder: Finder
     bookmarks: Bookmarks
     read: ReadChats
-    run: Mirroring
+    run: Frame
 
 
 def open_talks(
     directory: Directory | None,
     finder: Finder,
     state: TapState,
-    run: Mirroring,
+    run: Frame,
 ) -> TalkReader | None:
     """Make a reader of talks; None where none is to be read."""
     if directory is None or state.talks is None or state.chats is None:

@@ -61,7 +61,7 @@ def _run_or_check(  # noqa: PLR0913 (the options of the command)
             setup_mapper=False,
         )
         report = checked(tap)
-        click.echo(rendered(report, about_format), nl=False)
+        sys.stdout.write(rendered(report, about_format))
         sys.exit(0 if report.is_fit else 1)
     TapKommoChats.invoke(
         about=about,

@@ -48,31 +48,57 @@ class UnreachableError(ConversationError):
     """One conversation could not be asked for, because no answer came."""
 
 
+class RefusedError(ConversationError):
+    """Kommo answered something else than a history.
+
+    Attributes:
+        status: The answer's code.
+        suspicion: What is wrong if others are answered the same, and what to change;
+            None when that says nothing of others.
+    """
+
+    def __init__(
+        self,
+        conversation_id: str,
+        problem: str,
+        status: int,
+        suspicion: str | None = None,
+    ) -> None:
+        """Say whose failure it is, and whose it may be."""
+        super().__init__(f"Conversation {conversation_id}: {problem}")
+        self.status = status
+        self.suspicion = suspicion
+
+
+class SilentError(ConversationError):
+    """Kommo says that a conversation has no message, and is known to be wrong."""
+
+
 class RunError(TapError):
     """No conversation can be read, so the run stops at once."""
 
 
-class RefusedError(RunError):
+class CrmRefusedError(RunError):
     """The CRM does not give what was asked for. It may give other things."""
 
 
-class NotFoundError(RefusedError):
+class NotFoundError(CrmRefusedError):
     """There is no such thing in the CRM."""
 
 
-class BadRequestError(RefusedError):
+class BadRequestError(CrmRefusedError):
     """The CRM does not take the request's parameters."""
 
 
-class ForbiddenError(RefusedError):
+class ForbiddenError(CrmRefusedError):
     """The CRM does not show one thing to the token's user. It may show others."""
 
 
-class PlanError(RefusedError):
+class PlanError(CrmRefusedError):
     """The account's plan does not include what was asked for."""
 
 
-class ScopeError(RefusedError):
+class ScopeError(CrmRefusedError):
     """The token lacks the scope that something needs."""
 
 

@@ -8,13 +8,19 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from tap_kommo_chats.errors import ConversationError, RunError, UnreachableError
+from tap_kommo_chats.errors import (
+    ConversationError,
+    RunError,
+    SilentError,
+    UnreachableError,
+)
 from tap_kommo_chats.kommo.auth import KommoAuthenticator
 from tap_kommo_chats.kommo.connection import Connection
 from tap_kommo_chats.kommo.failures import GivenUpError, NoAnswerError
 from tap_kommo_chats.kommo.history import read_history
 from tap_kommo_chats.kommo.pagination import (
     PAGE_SIZE,
+    EmptiedError,
     HistoryPage,
     HistoryPaginator,
     PagingError,
@@ -61,7 +67,11 @@ class ChatsApi:
         )
 
     def history(
-        self, conversation_id: str, since_ms: int | None
+        self,
+        conversation_id: str,
+        since_ms: int | None,
+        *,
+        expects_messages: bool = False,
     ) -> Iterator[HistoryPage]:
         """Read a conversation, newest message first.
 
@@ -69,12 +79,15 @@ class ChatsApi:
             conversation_id: Kommo's id of it.
             since_ms: Messages sent before this are not needed, in milliseconds since
                 1970; None for all. The pages may hold some.
+            expects_messages: Whether it is known to have messages, so that an answer
+                that it has none is asked for once more.
 
         Yields:
             A page for each answer, also when it brings nothing new. Each is to be given
             to `release` once its rows are not needed any more.
 
         Raises:
+            SilentError: If it had messages, and then none, in this reading.
             ConversationError: If this conversation cannot be read.
             RunError: If none can. No further request goes to the host then.
         """
@@ -82,6 +95,8 @@ class ChatsApi:
         was_newest_first = True
         while not paginator.finished:
             page = self._page(conversation_id, paginator)
+            if page.is_empty and expects_messages:
+                page = self._page(conversation_id, paginator)
             if was_newest_first and not page.newest_first:
                 self._teller.tell(
                     "conversations that do not come newest first",
@@ -118,8 +133,10 @@ class ChatsApi:
                     response,
                     conversation_id,
                     datetime.now(timezone.utc),
+                    was_accepted=self._host.has_accepted,
                     asked_too_much=self._host.has_refused,
                 )
+                self._host.has_accepted = True
                 page = self._put_together(history, conversation_id, paginator)
                 return replace(page, is_large=True) if is_large else page
 
@@ -149,6 +166,9 @@ class ChatsApi:
         rows = [read_row(row, first + n) for n, row in enumerate(history.rows)]
         try:
             return paginator.accept(rows)
+        except EmptiedError as error:
+            msg = f"Conversation {conversation_id}: {error}"
+            raise SilentError(msg) from None
         except PagingError as error:
             msg = f"Conversation {conversation_id}: {error}; tell Kommo's support"
             raise ConversationError(msg) from None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from tap_kommo_chats.errors import ConversationError, RunError
+from tap_kommo_chats.errors import ConversationError, RefusedError, RunError
 from tap_kommo_chats.kommo.answers import (
     BLOCKED,
     check_may_pass,
@@ -31,6 +31,16 @@ _VALID_FOR = timedelta(minutes=15)
 """Documented by Kommo: so long a request is valid from its date."""
 
 _SAID_AT_MOST = 100
+_FORBIDS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_REDIRECTED = "redirects are not followed: check api_url"
+_SIGNATURE_REFUSED = (
+    "the signature was refused: check that channel_secret is the secret of the channel "
+    "in scope_id"
+)
+_FORBIDDEN = (
+    "Kommo refuses this conversation: it may not be of this channel (if all are "
+    "refused, check channel_secret and scope_id)"
+)
 _ADVICE: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "check scope_id and the conversation's id",
     HTTPStatus.NOT_FOUND: "check api_url, scope_id and the conversation's id",
@@ -57,14 +67,20 @@ def read_history(
     conversation_id: str,
     now: datetime,
     *,
+    was_accepted: bool,
     asked_too_much: bool,
 ) -> History:
     """Take the rows out of an answer, or say whose failure it is.
+
+    An integration may read the chats of its own channel only (documented by Kommo), so
+    a 403 may be one conversation's. A page of a firewall is everyone's. So are a clock
+    that is wrong and a redirect, as long as no request was answered with a history.
 
     Args:
         response: Kommo's answer.
         conversation_id: The conversation that was asked for.
         now: The current time, with a time zone.
+        was_accepted: Whether a request of this run was answered with one.
         asked_too_much: Whether the server has said before that there were too many
             requests.
 
@@ -76,8 +92,9 @@ def read_history(
             been cut.
         OversizedError: If there are more rows, or more values in them, than in any
             page.
-        ConversationError: For what is wrong with this conversation.
-        RunError: For what is wrong with all of them.
+        RefusedError: For any other code.
+        ConversationError: If it holds no history.
+        RunError: For what is wrong with all conversations.
     """
     if response.status_code == HTTPStatus.NO_CONTENT:
         return History([], mended=False)
@@ -85,16 +102,21 @@ def read_history(
         return _decode(response.content, conversation_id)
     answer = _answer(response)
     check_may_pass(response, answer)
-    if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        advice = BLOCKED if asked_too_much else _refusal(response, now)
-        msg = f"{answer}; {advice}"
-        raise RunError(msg)
-    if is_redirect(response):
-        msg = f"{answer}; redirects are not followed: check api_url"
-        raise RunError(msg)
-    advice = _ADVICE.get(response.status_code, "this is unexpected: check api_url")
-    msg = f"Conversation {conversation_id}: {answer}; {advice}"
-    raise ConversationError(msg)
+    status = response.status_code
+    if status not in _FORBIDS and not is_redirect(response):
+        advice = _ADVICE.get(status, "this is unexpected: check api_url")
+        raise RefusedError(conversation_id, f"{answer}; {advice}", status)
+    own = why = _REDIRECTED
+    is_certain = not was_accepted
+    if status in _FORBIDS:
+        own = _FORBIDDEN
+        why, is_certain = _why_forbidden(
+            response, now, was_accepted=was_accepted, asked_too_much=asked_too_much
+        )
+    suspicion = f"{answer}; {why}"
+    if is_certain:
+        raise RunError(suspicion)
+    raise RefusedError(conversation_id, f"{answer}; {own}", status, suspicion)
 
 
 def _decode(content: bytes, conversation_id: str) -> History:
@@ -136,19 +158,32 @@ def _answer(response: requests.Response) -> str:
     return f"Kommo answered {response.status_code}{f' ({said})' if said else ''}"
 
 
-def _refusal(response: requests.Response, now: datetime) -> str:
-    """Tell why a request was forbidden, and what to do."""
+def _why_forbidden(
+    response: requests.Response,
+    now: datetime,
+    *,
+    was_accepted: bool,
+    asked_too_much: bool,
+) -> tuple[str, bool]:
+    """Say why every request would be forbidden, and whether this answer proves it."""
     if "html" in response.headers.get("Content-Type", "").lower():
-        return BLOCKED
+        return BLOCKED, True
+    clock = _clock_flaw(response, now)
+    if clock is not None:
+        return clock, not was_accepted
+    if was_accepted or asked_too_much:
+        return BLOCKED, False
+    return _SIGNATURE_REFUSED, False
+
+
+def _clock_flaw(response: requests.Response, now: datetime) -> str | None:
+    """Say that this machine's clock is too far from the server's; None if it is not."""
     there = read_date(response.headers.get("Date", ""))
-    if there is not None and abs(now - there) > _VALID_FOR:
-        minutes = round(abs(now - there).total_seconds() / 60)
-        ahead = "ahead of" if now > there else "behind"
-        return (
-            f"this machine's clock is {minutes} minutes {ahead} the server's, and a "
-            "signature is valid for 15: set the clock"
-        )
+    if there is None or abs(now - there) <= _VALID_FOR:
+        return None
+    minutes = round(abs(now - there).total_seconds() / 60)
+    ahead = "ahead of" if now > there else "behind"
     return (
-        "the signature was refused: check that channel_secret is the secret of the "
-        "channel in scope_id"
+        f"this machine's clock is {minutes} minutes {ahead} the server's, and a "
+        "signature is valid for 15: set the clock"
     )

@@ -36,6 +36,8 @@ class Host:
         room: For the one large answer of it that may be in memory.
         attempts: How often something is asked for; None for as often as a run does.
         has_answered: Whether any answer came.
+        has_accepted: Whether one gave what was asked for, so that whatever is the
+            same for all requests is right.
         has_refused: Whether one said that there were too many requests.
     """
 
@@ -48,6 +50,7 @@ class Host:
     room: Room = field(default_factory=Room)
     attempts: int | None = None
     has_answered: bool = False
+    has_accepted: bool = False
     has_refused: bool = False
 
     @property

@@ -42,8 +42,17 @@ _BARREN_PAGES_AT_MOST = 200
 10,000 messages would have to arrive; rather the server does not look at the offset."""
 
 
+_CONTRADICTIONS_AT_MOST = 20
+"""Pages with no row where rows were read before. Between their requests that many times
+messages would have to vanish; rather the server does not mean it."""
+
+
 class PagingError(Exception):
     """The server's pages cannot be put together to one conversation."""
+
+
+class EmptiedError(PagingError):
+    """The server gave rows, and then says that there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,7 @@ class HistoryPaginator(OffsetPaginator):
         self._seen: dict[str, int | None] = {}
         self._ambiguous: set[str] = set()
         self._barren_pages = 0
+        self._contradictions = 0
         self._newest_first = True
         self._newest_ms: int | None = None
         self._frontier = 0
@@ -105,8 +115,11 @@ class HistoryPaginator(OffsetPaginator):
             the page does not join what was read.
 
         Raises:
+            EmptiedError: If it is empty, and the conversation was not.
             PagingError: If page after page brings nothing new.
         """
+        if self._seen and not rows:
+            self._doubt_the_end()
         if not self._joins(rows):
             self._overlap *= _WIDENING
             self._next_offset = max(0, self._frontier - self._overlap)
@@ -145,6 +158,16 @@ class HistoryPaginator(OffsetPaginator):
 
     def _page(self, rows: tuple[Row, ...]) -> HistoryPage:
         return HistoryPage(rows, self._newest_first, not self._seen, self._newest_ms)
+
+    def _doubt_the_end(self) -> None:
+        """Take a page with no row for the end only if one before it can show so."""
+        self._contradictions += 1
+        if self.current_value == 0 or self._contradictions > _CONTRADICTIONS_AT_MOST:
+            msg = (
+                f"the server gave {len(self._seen)} message(s), and then says that "
+                "there are none"
+            )
+            raise EmptiedError(msg)
 
     def _joins(self, rows: Sequence[Row]) -> bool:
         """Tell whether no row can be missing between these and those before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import (
@@ -9,6 +10,7 @@ from tap_kommo_chats.errors import (
     ConversationError,
     ForbiddenError,
     NotFoundError,
+    RefusedError,
     UnansweredError,
     UnreachableError,
 )
@@ -60,11 +62,20 @@ def read_talk_messages(
                 newest_ms=newest_ms,
             )
             if page.ending is Ending.ENDLESS:
-                msg = f"Talk {talk_id}: its pages go round without an end"
+                msg = (
+                    f"Conversation of talk {talk_id}: its pages go round without an end"
+                )
                 raise ConversationError(msg)
-    except (BadRequestError, ForbiddenError, NotFoundError) as error:
-        msg = f"Talk {talk_id}: {error}"
-        raise ConversationError(msg) from None
+    except BadRequestError as error:
+        raise _refused(talk_id, error, HTTPStatus.BAD_REQUEST) from None
+    except ForbiddenError as error:
+        raise _refused(talk_id, error, HTTPStatus.FORBIDDEN) from None
+    except NotFoundError as error:
+        raise _refused(talk_id, error, HTTPStatus.NOT_FOUND) from None
     except UnansweredError as error:
-        msg = f"Talk {talk_id}: {error}"
+        msg = f"Conversation of talk {talk_id}: {error}"
         raise UnreachableError(msg) from None
+
+
+def _refused(talk_id: int, error: Exception, status: HTTPStatus) -> RefusedError:
+    return RefusedError(f"of talk {talk_id}", str(error), status)

@@ -24,7 +24,7 @@ CRM = "crm"
 TALK = "talk"
 """The source of a talk that is read as a conversation is; its id is its number."""
 STATE = "state"
-"""The source of a conversation that an earlier run found and could not read."""
+"""The source of a conversation that is known from earlier runs only."""
 
 
 def _text(name: str, description: str) -> th.Property[str]:
@@ -61,15 +61,16 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.ArrayType(th.StringType),
         required=True,
         description="Where the run knows it from: config, file, sql, crm, or state "
-        "when an earlier run found it and could not read it.",
+        "when only earlier runs found it, mostly because they could not read it.",
     ),
     _text(
         "outcome",
-        "read, empty (it has no message), unchanged (nothing happened in "
-        "it, so it was not asked for), or failed. Null when chat_history is not "
-        "selected.",
+        "read, empty (it has no message), unchanged (nothing happened in it, so it was "
+        "not asked for), failed, gone (it had messages, and two runs found none), or "
+        "given_up (Kommo refused it for a week, so it is not asked for any more). Null "
+        "when chat_history is not selected.",
     ),
-    _text("error", "Why it failed, and what to do."),
+    _text("error", "Why it failed or was given up, and what to do."),
     _time(
         "last_activity_at",
         "When something last happened in it, as far as a source knows; where none "
@@ -94,11 +95,13 @@ class Conversation:
         last_activity_ms: When something last happened in it, in milliseconds since
             1970; None when the source does not know. A time too late costs a request,
             one too early costs messages.
+        has_messages: Whether the source knows of a message in it.
     """
 
     conversation_id: str
     source: str
     last_activity_ms: int | None = None
+    has_messages: bool = False
 
 
 class Outcome(str, Enum):
@@ -109,6 +112,8 @@ class Outcome(str, Enum):
     EMPTY = "empty"
     UNCHANGED = "unchanged"
     FAILED = "failed"
+    GONE = "gone"
+    GIVEN_UP = "given_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,7 @@ class Entry:
             when it has none, or none with a time, or that is not known.
         read_ms: When this run read it, in milliseconds since 1970; None if it did not.
         error: Why it could not be read; None when it could.
+        has_messages: Whether a source knows of a message in it.
     """
 
     conversation_id: str
@@ -134,6 +140,7 @@ class Entry:
     newest_ms: int | None = None
     read_ms: int | None = None
     error: str | None = None
+    has_messages: bool = False
 
 
 # One that was asked for and never ended has no outcome.

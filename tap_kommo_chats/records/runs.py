@@ -56,6 +56,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     _count("conversations_empty", "Conversations that were read and have none."),
     _count("conversations_unchanged", "Conversations that were not asked for."),
     _count("conversations_failed", "Conversations that could not be read."),
+    _count(
+        "conversations_gone",
+        "Conversations that had messages, and of which Kommo says that they have none.",
+    ),
+    _count(
+        "conversations_given_up",
+        "Conversations that Kommo refused for a week, and that are not asked for.",
+    ),
     _count("messages", "Messages that were written: new, late or edited ones."),
     _count(
         "talk_messages",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tap_kommo_chats.errors import RefusedError
+from tap_kommo_chats.errors import CrmRefusedError
 from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.kommo.crm import CrmApi
 from tap_kommo_chats.records.accounts import ACCOUNTS
@@ -73,7 +73,7 @@ class Directory:
             value: The number that the row itself has, if it has one.
 
         Raises:
-            RefusedError: If neither tells it.
+            CrmRefusedError: If neither tells it.
         """
         number = read_id(value) or self.account.number
         if number is None:
@@ -81,7 +81,7 @@ class Directory:
                 "the CRM does not tell the account's number, which is part of the "
                 "key: make the token as an administrator of the account"
             )
-            raise RefusedError(msg)
+            raise CrmRefusedError(msg)
         return number
 
     def accounts(self) -> Iterator[Found]:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.run.directory import Directory
     from tap_kommo_chats.settings.values import CrmSettings, Settings
-    from tap_kommo_chats.sharding import Shard
     from tap_kommo_chats.sources import Source
     from tap_kommo_chats.sources.events import Event
     from tap_kommo_chats.sources.listing import Report
@@ -130,7 +129,7 @@ class Finder:
             searched = self._searched(directory, source, search, bookmarks)
         try:
             yield from find(
-                settings.shard,
+                self._is_wanted,
                 self._ledger,
                 lists(settings, bookmarks.pending(started_ms), self._report),
                 searched,
@@ -199,6 +198,13 @@ class Finder:
                     raise event.error
                 if not isinstance(event, Idle):
                     yield event.job, event.content if isinstance(event, Part) else None
+
+    def _is_wanted(self, conversation_id: str) -> bool:
+        settings = self._settings
+        return (
+            settings.shard.holds(conversation_id)
+            and conversation_id not in settings.ignored_conversation_ids
+        )
 
     def _report(self, line: str) -> None:
         self.bad_entries += 1
@@ -285,7 +291,7 @@ def lists(
 
 
 def find(
-    shard: Shard,
+    is_wanted: Callable[[str], bool],
     ledger: Ledger,
     sources: Iterable[Source],
     crm: Iterable[Conversation] | None,
@@ -299,7 +305,7 @@ def find(
     CRM is asked as the reading goes on, because its requests take as long.
 
     Args:
-        shard: Which conversations to look at.
+        is_wanted: Tells which conversations to look at.
         ledger: Learns what the sources know.
         sources: The lists.
         crm: Finds those that changed; None when there is none.
@@ -321,7 +327,7 @@ def find(
             if not some:
                 return
             for conversation in some:
-                if shard.holds(conversation.conversation_id):
+                if is_wanted(conversation.conversation_id):
                     yield conversation
 
     for source in sources:

@@ -44,7 +44,7 @@ class LeadReader:
                 milliseconds since 1970; None for no others.
 
         Raises:
-            RefusedError: If the CRM does not give them.
+            CrmRefusedError: If the CRM does not give them.
             RunError: If no usable answer can be had.
         """
         self._seen.want(

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tap_kommo_chats.errors import ForbiddenError, RefusedError, StopRequestedError
+from tap_kommo_chats.errors import CrmRefusedError, ForbiddenError, StopRequestedError
 from tap_kommo_chats.records.chat_events import event_record
 from tap_kommo_chats.run.leads import LeadReader
 from tap_kommo_chats.state.known import margin_ms
@@ -132,7 +132,7 @@ class Mirror:
             written.forget()
         except StopRequestedError:
             run.stop.check(run.output)
-        except RefusedError as error:
+        except CrmRefusedError as error:
             self._refused(stream, error)
 
     def talks(self) -> Iterator[tuple[Talk, int]]:
@@ -148,7 +148,7 @@ class Mirror:
                 run.stop.check(run.output)
                 if run.shard.holds(talk.chat_id or ""):
                     yield talk, self._directory.number_for(talk.value.get("account_id"))
-        except RefusedError as error:
+        except CrmRefusedError as error:
             self._refused(TALKS, error)
         else:
             finder.move_mark(TALKS, run.started_ms)
@@ -164,7 +164,7 @@ class Mirror:
                 if run.shard.holds(event_id):
                     number = self._directory.number_for(value.get("account_id"))
                     yield masked(event_record(event_id, talk_id, value, number))
-        except RefusedError as error:
+        except CrmRefusedError as error:
             self._refused(CHAT_EVENTS, error)
         else:
             finder.move_mark(CHAT_EVENTS, run.started_ms)
@@ -176,7 +176,7 @@ class Mirror:
         yield from reader.leads(talks, finder.searched_from_ms(LEADS))
         finder.move_mark(LEADS, self._run.started_ms)
 
-    def _refused(self, stream: str, error: RefusedError) -> None:
+    def _refused(self, stream: str, error: CrmRefusedError) -> None:
         if isinstance(error, ForbiddenError) and stream in _FOR_ADMINISTRATORS:
             logger.warning("%s are left out: %s", stream, error)
         else:

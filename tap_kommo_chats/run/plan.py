@@ -26,12 +26,15 @@ class ReadJob:
         known: What is known of it; None when it is read as if it never was.
         activity_ms: When something last happened in it, the latest time that a source
             gave, in milliseconds since 1970; None when none did.
+        expects_messages: Whether somebody knows of a message in it, so that none would
+            be odd.
     """
 
     conversation_id: str
     since_ms: int | None
     known: Known | None = None
     activity_ms: int | None = None
+    expects_messages: bool = False
 
     def wants(self, sent_ms: int | None) -> bool:
         """Tell whether a message is wanted that was sent at some time."""
@@ -65,14 +68,23 @@ class Plan:
 
     def job_for(self, entry: Entry, bookmarks: Bookmarks) -> ReadJob | None:
         """Say what to read of a conversation; None when that is nothing."""
+        id_ = entry.conversation_id
+        if bookmarks.is_owed(id_) or self._is_wanted(entry, bookmarks):
+            return self.job(entry, bookmarks)
+        return None
+
+    def job(self, entry: Entry, bookmarks: Bookmarks) -> ReadJob:
+        """Say what to read of a conversation, whether or not anything is new in it."""
         id_, activity_ms = entry.conversation_id, self._activity_ms(entry)
-        known = None if self.from_beginning else bookmarks.known(id_)
-        if not (bookmarks.is_owed(id_) or self._is_wanted(entry, known)):
-            return None
-        if known is None:
-            return ReadJob(id_, self.start_ms, None, activity_ms)
-        since_ms = max(known.cutoff_ms(self.lookback_ms) + 1, self.start_ms or 0)
-        return ReadJob(id_, since_ms, known, activity_ms)
+        known = self._known(id_, bookmarks)
+        since_ms = self.start_ms
+        if known is not None:
+            since_ms = max(known.cutoff_ms(self.lookback_ms) + 1, self.start_ms or 0)
+        expects = entry.has_messages or bookmarks.expects_messages(id_)
+        return ReadJob(id_, since_ms, known, activity_ms, expects)
+
+    def _known(self, conversation_id: str, bookmarks: Bookmarks) -> Known | None:
+        return None if self.from_beginning else bookmarks.known(conversation_id)
 
     def _activity_ms(self, entry: Entry) -> int | None:
         """Tell when something last happened; None when no source tells."""
@@ -82,21 +94,31 @@ class Plan:
             return None
         return activity_ms
 
-    def _is_wanted(self, entry: Entry, known: Known | None) -> bool:
-        activity_ms = self._activity_ms(entry)
-        if activity_ms is None:
-            return (
-                known is None
-                or not self._is_watched(entry, known)
-                or known.is_due(self.started_ms, self.lookback_ms)
-            )
-        if activity_ms + margin_ms(self.lookback_ms) < (self.start_ms or 0):
+    def _is_wanted(self, entry: Entry, bookmarks: Bookmarks) -> bool:
+        id_, activity_ms = entry.conversation_id, self._activity_ms(entry)
+        known = self._known(id_, bookmarks)
+        if activity_ms is not None and (
+            activity_ms + margin_ms(self.lookback_ms) < (self.start_ms or 0)
+        ):
             # Nothing of it is wanted.
             return False
-        return (
-            known is None
-            or known.has_news(activity_ms, self.lookback_ms)
-            or known.is_due(self.started_ms, self.lookback_ms)
+        settled_after_ms = bookmarks.settled_after_ms(id_)
+        is_given_up = bookmarks.troubles.given_up_ms(id_) is not None
+        if settled_after_ms is not None and (is_given_up or not self.from_beginning):
+            if activity_ms is not None:
+                return activity_ms > settled_after_ms
+            if is_given_up:
+                return False
+        if known is None or (
+            activity_ms is None and not self._is_watched(entry, known)
+        ):
+            return True
+        if settled_after_ms is None and known.is_due(self.started_ms, self.lookback_ms):
+            return True
+        return activity_ms is not None and (
+            known.has_news(activity_ms, self.lookback_ms)
+            # It had none when it was read.
+            or (entry.has_messages and known.newest_ms == 0)
         )
 
     def _is_watched(self, entry: Entry, known: Known) -> bool:

@@ -14,24 +14,26 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tap_kommo_chats.errors import (
     IncompleteRunError,
-    LimiterStoppedError,
     RunError,
     StopRequestedError,
 )
 from tap_kommo_chats.kommo.chats import ChatsApi
 from tap_kommo_chats.kommo.host import Host
 from tap_kommo_chats.kommo.limiter import RequestLimiter
-from tap_kommo_chats.records.conversations import CRM, Outcome
+from tap_kommo_chats.records.conversations import CRM
 from tap_kommo_chats.records.runs import RunSummary
-from tap_kommo_chats.run.books import Books, bad_entries
+from tap_kommo_chats.run.agenda import Agenda, set_aside
+from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.directory import Whose, open_directory
 from tap_kommo_chats.run.find import Finder
 from tap_kommo_chats.run.mirror import Mirroring, open_mirror
-from tap_kommo_chats.run.plan import Plan, ReadJob
+from tap_kommo_chats.run.plan import Plan
 from tap_kommo_chats.run.progress import Progress, Snapshot
 from tap_kommo_chats.run.talk_messages import open_talks
+from tap_kommo_chats.run.tally import bad_entries
 from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
 from tap_kommo_chats.run.window import Reading, Window
+from tap_kommo_chats.run.witnesses import Witnesses
 from tap_kommo_chats.state.checkpoint import Checkpoint
 from tap_kommo_chats.state.layout import (
     CONVERSATIONS_STREAM,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.records.messages import Record, Row
     from tap_kommo_chats.records.talks import Talk
+    from tap_kommo_chats.run.plan import ReadJob
     from tap_kommo_chats.run.stop import Output, Stop
     from tap_kommo_chats.run.threads import Event
     from tap_kommo_chats.settings.values import Settings
@@ -90,7 +93,10 @@ class Run:
         self._progress: Progress | None = None
         self._thread = threading.get_ident()
         self._ledger = Ledger()
-        self._books = Books(self._ledger, state.bookmarks, started_ms)
+        self._witnesses = Witnesses(
+            state.bookmarks, self._ledger, may_be_unlisted=settings.crm is not None
+        )
+        self._books = Books(self._ledger, state.bookmarks, self._witnesses, started_ms)
         self._crm_host = (
             None if settings.crm is None else self._host(settings.crm.url, "crm_url")
         )
@@ -133,9 +139,16 @@ class Run:
         """
         if not self.settings.has_channel:
             return
+        set_aside(self.settings, self._bookmarks)
         self._progress = progress = Progress(logger, self._snapshot)
-        jobs = self._jobs(self._plan(from_beginning=from_beginning))
-        events = read_all(jobs, self._read, self.settings.max_concurrency)
+        plan = self._plan(from_beginning=from_beginning)
+        agenda = Agenda(plan, self._bookmarks, self._books, self._witnesses)
+        events = read_all(
+            agenda.jobs(self._find(from_beginning=from_beginning), self._tick),
+            self._read,
+            self.settings.max_concurrency,
+            lambda: self._books.verdicts.goes_alone,
+        )
         readings: dict[str, Reading] = {}
         try:
             for event in events:
@@ -159,6 +172,8 @@ class Run:
         except RunError:
             # A signal may be what broke into something.
             self._stop_if_asked()
+            # Time in which nothing could be asked counts against no conversation.
+            self._bookmarks.troubles.forgive(self.started_ms)
             self._checkpoint.write()
             raise
         finally:
@@ -286,22 +301,6 @@ class Run:
         except StopRequestedError:
             self._stop_if_asked()
 
-    def _jobs(self, plan: Plan) -> Iterator[ReadJob]:
-        """Say which of the conversations there are have to be read."""
-        found = self._find(from_beginning=plan.from_beginning)
-        for entry in _owed_last(found, self._bookmarks):
-            # Thousands may be passed over before one is read.
-            self._tick()
-            if entry.outcome not in {None, Outcome.UNCHANGED}:
-                # It was asked for already in this run.
-                continue
-            job = plan.job_for(entry, self._bookmarks)
-            if job is None:
-                self._books.unchanged(entry)
-            else:
-                self._books.asked(entry)
-                yield job
-
     def _take(
         self,
         event: Event[ReadJob, HistoryPage],
@@ -311,13 +310,13 @@ class Run:
         """Take in what came of a conversation, and yield what is to be written."""
         job = event.job
         if isinstance(event, Failure):
-            readings.pop(job.conversation_id, None)
-            # What stopped the run is on its way.
-            if not isinstance(event.error, LimiterStoppedError):
-                self._books.failed(job, event.error)
+            begun = readings.pop(job.conversation_id, None)
+            had_rows = begun is not None and not begun.end.is_empty
+            self._books.failed(job, event.error, had_rows=had_rows)
         elif isinstance(event, End):
             yield from readings[job.conversation_id].window.end()
         else:
+            self._books.came(job)
             read_ms = whole_second(self.started_ms)
             window = Window(job.known, read_ms, self.settings.lookback_ms)
             # What it says of the conversation, without its rows.
@@ -331,9 +330,12 @@ class Run:
             self._chats.release(event.content)
 
     def _read(self, job: ReadJob) -> Iterable[HistoryPage]:
-        return self._chats.history(job.conversation_id, job.since_ms)
+        return self._chats.history(
+            job.conversation_id, job.since_ms, expects_messages=job.expects_messages
+        )
 
     def _complete(self) -> None:
+        self._books.close()
         if self._finder.problems:
             # Something may have happened that nobody was told of.
             return
@@ -381,15 +383,3 @@ def _with_what_was_read(entry: Entry, bookmarks: Bookmarks) -> Entry:
         return entry
     known = bookmarks.known(entry.conversation_id)
     return replace(entry, newest_ms=(known.newest_ms or None) if known else None)
-
-
-def _owed_last(entries: Iterable[Entry], bookmarks: Bookmarks) -> Iterator[Entry]:
-    """Put off what failed before, so that it cannot keep the others from being read."""
-    owed: dict[str, Entry] = {}
-    for entry in entries:
-        if bookmarks.is_owed(entry.conversation_id):
-            # What is known of it last counts.
-            owed[entry.conversation_id] = entry
-        else:
-            yield entry
-    yield from owed.values()

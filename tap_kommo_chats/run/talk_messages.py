@@ -11,25 +11,31 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import (
-    LimiterStoppedError,
+    CrmRefusedError,
     PlanError,
-    RefusedError,
     RunError,
     ScopeError,
-    StopRequestedError,
 )
 from tap_kommo_chats.kommo.talk_messages import read_talk_messages
-from tap_kommo_chats.records.conversations import STATE, TALK, Conversation, Entry
+from tap_kommo_chats.records.conversations import (
+    STATE,
+    TALK,
+    Conversation,
+    Entry,
+    Outcome,
+)
 from tap_kommo_chats.records.talk_messages import (
     TalkTimes,
     chat_of,
     nearest_talk,
     to_record,
 )
+from tap_kommo_chats.run.agenda import Agenda
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.plan import Plan
 from tap_kommo_chats.run.threads import End, Failure, Idle, read_all
 from tap_kommo_chats.run.window import Reading, Window
+from tap_kommo_chats.run.witnesses import Witnesses
 from tap_kommo_chats.state.checkpoint import Checkpoint
 from tap_kommo_chats.state.given_messages import GivenMessages
 from tap_kommo_chats.state.layout import TALK_MESSAGES
@@ -108,8 +114,23 @@ class TalkReader:
         self._chats = chats
         self._given = GivenMessages()
         self._known_chats: dict[int, _Chat] = {}
-        self._books = Books(chats.finder.native, chats.bookmarks, chats.run.started_ms)
+        self._witnesses = Witnesses(
+            chats.bookmarks, chats.finder.native, may_be_unlisted=True
+        )
+        self._books = Books(
+            chats.finder.native,
+            chats.bookmarks,
+            self._witnesses,
+            chats.run.started_ms,
+        )
         self._checkpoint = Checkpoint(chats.run.output.write_state)
+        self._plan = Plan(
+            started_ms=chats.run.started_ms,
+            start_ms=chats.run.settings.start_ms,
+            lookback_ms=chats.run.settings.lookback_ms,
+            has_crm=True,
+            from_beginning=False,
+        )
 
     def messages(self, masked: Callable[[Record], Record]) -> Iterator[Record]:
         """Read every talk in which something may have happened.
@@ -123,7 +144,10 @@ class TalkReader:
         """
         run, bookmarks = self._chats.run, self._chats.bookmarks
         events = read_all(
-            self._jobs(), self._read, self._chats.run.settings.max_concurrency
+            self._jobs(),
+            self._read,
+            run.settings.max_concurrency,
+            lambda: self._books.verdicts.goes_alone,
         )
         readings: dict[str, Reading] = {}
         try:
@@ -142,18 +166,26 @@ class TalkReader:
                     self._note_read(int(event.job.conversation_id))
                     self._checkpoint.write_if_due(bookmarks.size_bytes)
             self._complete()
-        except StopRequestedError:
-            run.stop.check(run.output)
-        except RefusedError as error:
-            self.problems.append(
-                f"talk_messages could not be read: {why_no_talk(error)}"
-            )
+        except CrmRefusedError as error:
+            why = why_no_talk(error)
+            self.problems.append(f"talk_messages could not be read: {why}")
+            self._owe_the_rest()
+            self._complete()
         except RunError:
             run.stop.check(run.output)
+            bookmarks.troubles.forgive(run.started_ms)
             self._checkpoint.write()
             raise
         finally:
             self._close(events)
+
+    def _owe_the_rest(self) -> None:
+        """Owe what was not read, so that a later run need not search for it again."""
+        for entry in self._entries():
+            if entry.outcome in {None, Outcome.ASKED}:
+                for job in self._job_of(entry):
+                    id_ = job.conversation_id
+                    self._chats.bookmarks.owe(id_, job.activity_ms)
 
     def _note_read(self, talk_id: int) -> None:
         chat_id = self._chat(talk_id).chat_id
@@ -171,6 +203,7 @@ class TalkReader:
         logger.info("%s; messages: %d", told, self.written)
 
     def _complete(self) -> None:
+        self._books.close()
         finder = self._chats.finder
         if finder.problems or not finder.has_ended:
             return
@@ -181,33 +214,23 @@ class TalkReader:
 
     def _jobs(self) -> Iterator[ReadJob]:
         """Say which talks have to be read, those that failed before at last."""
-        settings, bookmarks = self._chats.run.settings, self._chats.bookmarks
-        ledger = self._chats.finder.native
-        for talk_id, at_ms in bookmarks.pending(self._chats.run.started_ms):
-            ledger.learn(Conversation(talk_id, STATE, at_ms))
-        plan = Plan(
-            started_ms=self._chats.run.started_ms,
-            start_ms=settings.start_ms,
-            lookback_ms=settings.lookback_ms,
-            has_crm=True,
-            from_beginning=False,
-        )
-        owed: list[Entry] = []
-        for entry in ledger.entries():
-            if bookmarks.is_owed(entry.conversation_id):
-                owed.append(entry)
-            elif settings.shard.holds(entry.conversation_id):
-                yield from self._job(plan, entry)
-        for entry in owed:
-            yield from self._job(plan, entry)
-
-    def _job(self, plan: Plan, entry: Entry) -> Iterator[ReadJob]:
-        job = plan.job_for(entry, self._chats.bookmarks)
-        if job is None:
-            self._books.unchanged(entry)
-        else:
-            self._books.asked(entry)
+        chats = self._chats
+        for talk_id, at_ms in chats.bookmarks.pending(chats.run.started_ms):
+            chats.finder.native.learn(Conversation(talk_id, STATE, at_ms))
+        agenda = Agenda(self._plan, chats.bookmarks, self._books, self._witnesses)
+        for job in agenda.jobs(self._entries(), lambda: None):
             yield self._own_part(job)
+
+    def _job_of(self, entry: Entry) -> list[ReadJob]:
+        """Say what to read of a talk, if there is anything."""
+        job = self._plan.job_for(entry, self._chats.bookmarks)
+        return [] if job is None else [self._own_part(job)]
+
+    def _entries(self) -> Iterator[Entry]:
+        """Go through the talks of this shard that are known."""
+        holds = self._chats.run.shard.holds
+        entries = self._chats.finder.native.entries()
+        return (entry for entry in entries if holds(entry.conversation_id))
 
     def _own_part(self, job: ReadJob) -> ReadJob:
         """Leave out of a new talk what was read of its chat through another one."""
@@ -233,15 +256,16 @@ class TalkReader:
         if isinstance(event, Failure):
             self._known_chats.pop(int(job.conversation_id), None)
         if isinstance(event, Failure):
-            readings.pop(job.conversation_id, None)
-            if isinstance(event.error, RefusedError):
+            begun = readings.pop(job.conversation_id, None)
+            if isinstance(event.error, CrmRefusedError):
                 raise event.error
-            if not isinstance(event.error, LimiterStoppedError):
-                self._books.failed(job, event.error)
+            had_rows = begun is not None and not begun.end.is_empty
+            self._books.failed(job, event.error, had_rows=had_rows)
             return
         if isinstance(event, End):
             yield from self._fresh(readings[job.conversation_id].window.end())
             return
+        self._books.came(job)
         settings, run = self._chats.run.settings, self._chats.run
         window = Window(job.known, whole_second(run.started_ms), settings.lookback_ms)
         end = replace(event.content, rows=())
@@ -289,7 +313,7 @@ class TalkReader:
         if told is None or told == talk_id:
             return False
         is_read = self._chats.bookmarks.known(str(told)) is not None
-        return is_read or self._chats.finder.native.has(str(told))
+        return is_read or self._chats.finder.native.entry(str(told)) is not None
 
     def _record(self, row: Row, talk_id: int) -> Record:
         chat = self._chat(talk_id)
@@ -301,7 +325,7 @@ class TalkReader:
         return to_record(row, chat_id, told, account_id)
 
 
-def why_no_talk(error: RefusedError) -> str:
+def why_no_talk(error: CrmRefusedError) -> str:
     """Say why no talk can be read, and what to do."""
     if isinstance(error, PlanError):
         return (

@@ -64,12 +64,13 @@ def read_all(
     jobs: Iterable[J],
     read_one: ReadOne[J, P],
     max_concurrency: int,
+    goes_alone: Callable[[], bool] = lambda: False,
 ) -> Generator[Event[J, P] | Idle, None, None]:
     """Read conversations with several threads.
 
     The parts of one conversation come in their order, those of different ones mixed.
-    The first conversation goes ahead alone until something of it was read, so that
-    what is wrong with all of them costs one request. Closing the generator stops all
+    The first conversation goes ahead alone until something came of it, so that what is
+    wrong with all of them costs few requests. Closing the generator stops all
     threads: each finishes the request in hand first, and one that does not within
     three seconds is left behind and ends with the process.
 
@@ -82,6 +83,8 @@ def read_all(
             out of it.
         read_one: Reads one conversation.
         max_concurrency: How many threads at most.
+        goes_alone: Tells whether the next one is to wait for all others to end. Asked
+            after each event was dealt with.
 
     Yields:
         Parts, and for each conversation one `End` or `Failure` after its parts. In
@@ -95,7 +98,7 @@ def read_all(
     allowed = 1
     try:
         while True:
-            for job in islice(coming(), allowed - unfinished):
+            for job in islice(coming(), max(0, allowed - unfinished)):
                 if not readers.take(job):
                     for one in chain([job], coming()):
                         yield from _read_here(read_one, one)
@@ -104,11 +107,11 @@ def read_all(
             if not unfinished:
                 return
             event = readers.next_event()
-            if not isinstance(event, Idle):
-                allowed = enough
             if isinstance(event, End | Failure):
                 unfinished -= 1
             yield event
+            if not isinstance(event, Idle):
+                allowed = 1 if goes_alone() else enough
     finally:
         readers.end()
 

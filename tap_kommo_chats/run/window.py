@@ -148,7 +148,7 @@ def known_after(job: ReadJob, newest_ms: int, started_ms: int, window: Window) -
     """
     before = job.known
     read_ms = whole_second(started_ms)
-    acted_ms = _acted_ms(job.activity_ms, read_ms)
+    acted_ms = acted_on_ms(job.activity_ms, read_ms)
     active_ms = min(read_ms, _whole_seconds(max(newest_ms, job.activity_ms or 0)))
     if before is not None:
         acted_ms = max(filter(None, (acted_ms, before.acted_ms)), default=None)
@@ -168,10 +168,15 @@ def known_after(job: ReadJob, newest_ms: int, started_ms: int, window: Window) -
     )
 
 
-def _acted_ms(activity_ms: int | None, read_ms: int) -> int | None:
+def acted_on_ms(activity_ms: int | None, read_ms: int) -> int | None:
     """Say up to when a source's time was acted on by a reading.
 
     In the second in which the run began more may happen, with the same time.
+
+    Args:
+        activity_ms: When something last happened, as a source says, in milliseconds
+            since 1970; None when none does.
+        read_ms: When the run began, in whole seconds.
     """
     if activity_ms is None:
         return None

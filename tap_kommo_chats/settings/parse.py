@@ -79,6 +79,7 @@ def parse_settings(config: Config) -> Settings:
         conversations_file=parser.conversations_file(),
         sql=parser.sql(),
         crm=parser.crm(),
+        ignored_conversation_ids=frozenset(parser.ids("ignored_conversation_ids")),
         shard=shard,
         api_url=parser.url("api_url", DEFAULT_API_URL) or DEFAULT_API_URL,
         start_ms=parser.start_ms(),
@@ -169,15 +170,14 @@ class _Parser(Reader):
             )
         return scope_id
 
-    def conversation_ids(self) -> tuple[str, ...]:
+    def ids(self, name: str) -> tuple[str, ...]:
+        """Read a list of conversations' ids, as it was given."""
         remedy = "write Kommo's chat UUIDs as a list of strings"
-        given = self.config.get("conversation_ids")
+        given = self.config.get(name)
         if given is None or given == []:
             return ()
         if not isinstance(given, list):
-            self.problems.append(
-                f"conversation_ids is {kind_of(given)}, not a list: {remedy}"
-            )
+            self.problems.append(f"{name} is {kind_of(given)}, not a list: {remedy}")
             return ()
         flaws: list[str] = []
         for place, conversation_id in enumerate(given, start=1):
@@ -190,11 +190,15 @@ class _Parser(Reader):
             named = ", ".join(flaws[:_NAMED_AT_MOST])
             more = f" and {len(flaws) - _NAMED_AT_MOST} more"
             self.problems.append(
-                "conversation_ids has what is no conversation id: "
+                f"{name} has what is no conversation id: "
                 f"{named}{more if len(flaws) > _NAMED_AT_MOST else ''}: {remedy}"
             )
             return ()
-        unique = tuple(dict.fromkeys(map(normal_id, given)))
+        return tuple(map(normal_id, given))
+
+    def conversation_ids(self) -> tuple[str, ...]:
+        given = self.ids("conversation_ids")
+        unique = tuple(dict.fromkeys(given))
         odd = [id_ for id_ in unique if not re.fullmatch(UUID, id_, re.IGNORECASE)]
         if odd:
             self.notes.append(

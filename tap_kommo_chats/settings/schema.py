@@ -97,6 +97,14 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         'the Chats API add-on, and a token with the scope "External chat history".',
     ),
     th.Property(
+        "ignored_conversation_ids",
+        th.ArrayType(th.StringType),
+        title="Ignored conversation ids",
+        description="Conversations that are not read, whoever names them, such as "
+        "those that keep failing. One that is taken out here is asked for again, from "
+        "where it was.",
+    ),
+    th.Property(
         "shard",
         th.StringType,
         title="Shard",

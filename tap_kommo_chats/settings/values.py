@@ -69,6 +69,7 @@ class Settings:
         conversations_file: Where a list of conversations is; None for none.
         sql: A query that lists conversations; None for none.
         crm: The CRM to find conversations in; None for none.
+        ignored_conversation_ids: Conversations that are not read, whoever names them.
         shard: Which part of them to read.
         api_url: Scheme, host and port of the Chats API, with no slash at the end.
         start_ms: Messages sent before it are not wanted, in milliseconds since 1970;
@@ -89,6 +90,7 @@ class Settings:
     conversations_file: str | None
     sql: SQLSettings | None
     crm: CrmSettings | None
+    ignored_conversation_ids: frozenset[str]
     shard: Shard
     api_url: str
     start_ms: int | None

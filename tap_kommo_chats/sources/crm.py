@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-kommo-chats")
 
-_OWN_ORIGIN = "amo.ext."
+OWN_ORIGIN = "amo.ext."
 """How the origin of any integration's channel begins (documented by Kommo)."""
 
 _ORIGINS_AT_MOST = 20
@@ -134,7 +134,9 @@ class CrmSource:
         for event, talk in zip(events, talks, strict=True):
             for each in self._talks_of(event) if talk is None else [talk]:
                 sightings.append((each.talk_id, event.at_ms))
-                yield from self._of_event(event, each)
+                # All talks of a contact may be meant, or only one of them.
+                has_messages = event.is_message and talk is not None
+                yield from self._of_event(event, each, has_messages=has_messages)
         self._seen.note_sightings(sightings)
         self._note_others()
 
@@ -147,7 +149,7 @@ class CrmSource:
         self.has_matched |= is_ours
         # An integration's own channel is told by its talk, because events are not
         # documented to name it in the same way.
-        if is_ours or origin.startswith(_OWN_ORIGIN):
+        if is_ours or origin.startswith(OWN_ORIGIN):
             return True
         self._others.append((origin, str(event.talk_id or event.owner)))
         return False
@@ -172,16 +174,20 @@ class CrmSource:
         self._lost += 1
         self._events.memory.doubt(event.at_ms)
 
-    def _of_event(self, event: Event, talk: Talk) -> Iterator[Conversation]:
+    def _of_event(
+        self, event: Event, talk: Talk, *, has_messages: bool
+    ) -> Iterator[Conversation]:
         if event.is_activity:
             if talk.chat_id is None:
                 self._events.memory.doubt(event.at_ms)
-            yield from self._of_talk(talk, event.at_ms)
+            yield from self._of_talk(talk, event.at_ms, has_messages=has_messages)
         elif talk.chat_id is not None and not self._is_read(talk.chat_id):
             # Nothing new is in it, but it shows up for the first time.
             yield from self._of_talk(talk, None)
 
-    def _of_talk(self, talk: Talk, at_ms: int | None) -> Iterator[Conversation]:
+    def _of_talk(
+        self, talk: Talk, at_ms: int | None, *, has_messages: bool = False
+    ) -> Iterator[Conversation]:
         if not self._origins.has(talk.origin):
             self._others.append((talk.origin, str(talk.talk_id)))
             return
@@ -189,9 +195,11 @@ class CrmSource:
         if talk.chat_id is None:
             self._lost += 1
         elif self._origins.is_own(talk.origin):
-            yield Conversation(talk.chat_id, CRM, at_ms)
+            yield Conversation(talk.chat_id, CRM, at_ms, has_messages)
         else:
-            yield Conversation(str(talk.talk_id), TALK, at_ms)
+            # Nobody knows whether talks give the messages of an integration's channel.
+            is_certain = has_messages and not talk.origin.startswith(OWN_ORIGIN)
+            yield Conversation(str(talk.talk_id), TALK, at_ms, is_certain)
 
     def _note_others(self) -> None:
         """Note in one go what a page had of other channels."""

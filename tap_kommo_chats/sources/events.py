@@ -59,6 +59,7 @@ class Event:
             it does not tell, which is the latest that can be.
         is_activity: Whether something new is in the conversation: a message, or the
             beginning of a talk, which may have one that no event tells of.
+        is_message: Whether that is a message.
         is_dated: Whether it tells when it happened.
         message_id: The message it is about; None when it is about none.
         value: The event as the CRM gave it.
@@ -70,6 +71,7 @@ class Event:
     origin: str | None
     at_ms: int
     is_activity: bool
+    is_message: bool = False
     is_dated: bool = True
     message_id: str | None = None
     value: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -98,6 +100,7 @@ def read_event(value: object, until_ms: int) -> Event | None:
         origin if isinstance(origin, str) and kind not in TALK_TYPES else None,
         until_ms if created_at is None else min(created_at * SECOND_MS, until_ms),
         kind != _TALK_CLOSED,
+        kind in MESSAGE_TYPES,
         created_at is not None,
         message_id if isinstance(message_id, str) else None,
         value,

@@ -138,7 +138,6 @@ class SQLSource:
     def _engine(self) -> sqlalchemy.Engine:
         try:
             import sqlalchemy  # noqa: PLC0415 (as above)
-            from sqlalchemy.exc import ArgumentError, NoSuchModuleError  # noqa: PLC0415
         except ImportError:
             msg = (
                 "conversations_sql_url needs SQLAlchemy: "
@@ -146,29 +145,10 @@ class SQLSource:
             )
             raise RunError(msg) from None
 
-        try:
-            url = sqlalchemy.make_url(self._url)
-        except (ArgumentError, ValueError):
-            msg = (
-                "conversations_sql_url is not a SQLAlchemy URL: write one such as "
-                f"postgresql://user:password@host:5432/database; {_ENCODED}"
-            )
-            raise RunError(msg) from None
-        url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-        if url.host and "@" in f"{url.host}{url.database}":
-            # What follows the first @ would be asked for as a host.
-            msg = f"conversations_sql_url has more than one @: {_ENCODED}"
-            raise RunError(msg)
-        if _is_missing_file(url):
-            # SQLite would make an empty one.
-            msg = (
-                "conversations_sql_url names a file that is not there: check the path "
-                "(sqlite:////with/four/slashes is an absolute one)"
-            )
-            raise RunError(msg)
+        url = _usable_url(self._url)
         try:
             return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-        except (ImportError, NoSuchModuleError) as error:
+        except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
             kind = printable(url.drivername.partition("+")[0], _SAID_AT_MOST)
             remedy = (
                 f"pip install 'tap-kommo-chats[{_EXTRAS[kind]}]'"
@@ -178,7 +158,7 @@ class SQLSource:
             )
             msg = f"conversations_sql_url needs a driver for {kind}: {remedy}"
             raise RunError(msg) from None
-        except (ArgumentError, ValueError, TypeError):
+        except (sqlalchemy.exc.ArgumentError, ValueError, TypeError):
             msg = (
                 "conversations_sql_url has a parameter that its driver does not take: "
                 "check what follows the question mark"
@@ -191,6 +171,33 @@ class SQLSource:
         redact = Redaction({self._url, *url_secrets(self._url)})
         said = printable(" ".join(redact(str(cause)).split()), _SAID_AT_MOST)
         return f"{type(cause).__name__}: {said}"
+
+
+def _usable_url(text: str) -> sqlalchemy.URL:
+    """Read the setting, with the driver that the tap's extras bring."""
+    import sqlalchemy  # noqa: PLC0415 (as above)
+
+    try:
+        url = sqlalchemy.make_url(text)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        msg = (
+            "conversations_sql_url is not a SQLAlchemy URL: write one such as "
+            f"postgresql://user:password@host:5432/database; {_ENCODED}"
+        )
+        raise RunError(msg) from None
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    if url.host and "@" in f"{url.host}{url.database}":
+        # What follows the first @ would be asked for as a host.
+        msg = f"conversations_sql_url has more than one @: {_ENCODED}"
+        raise RunError(msg)
+    if _is_missing_file(url):
+        # SQLite would make an empty one.
+        msg = (
+            "conversations_sql_url names a file that is not there: check the path "
+            "(sqlite:////with/four/slashes is an absolute one)"
+        )
+        raise RunError(msg)
+    return url
 
 
 @contextmanager

@@ -6,6 +6,9 @@ Each stream has a part of its own:
                       "conversations": {"<conversation id>": "<what is known>", ...},
                       "made_of": "<digest>",
                       "owed": {"<conversation id>": <milliseconds>, ...},
+                      "troubles": {"<kind>": {"<conversation id>": <milliseconds>,
+                                              ...}, ...},
+                      "unread": {"<conversation id>": <milliseconds>, ...},
                       "searched_until": {"<origin>": <milliseconds>, ...},
                       "events": {"<quarter of an hour>": "<count and digest>", ...},
                       "shard": "<number>/<of>"},
@@ -19,9 +22,9 @@ Each stream has a part of its own:
      "pipelines": the same,
      "accounts": the same}
 
-`bookmarks` and `known` say what the parts of the messages mean, `search_mark` what
-those of each stream that lives off the search of the CRM do, `written` what `rows` do.
-`shard` is there when only
+`bookmarks` and `known` say what the parts of the messages mean, `troubles` what those
+of conversations that could not be read do, `search_mark` what those of each stream that
+lives off the search of the CRM do, `written` what `rows` do. `shard` is there when only
 one part of the conversations is read. There is no list in it, so that Meltano can merge
 two states.
 """
@@ -29,6 +32,7 @@ two states.
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import StateError
@@ -67,6 +71,8 @@ from then on raises it, and older states are taken over."""
 CONVERSATIONS = "conversations"
 MADE_OF = "made_of"
 OWED = "owed"
+TROUBLES = "troubles"
+UNREAD = "unread"
 SEARCHED_UNTIL = "searched_until"
 EVENTS = "events"
 SHARD = "shard"
@@ -77,7 +83,7 @@ _SHOWN_AT_MOST = 60
 """Characters of a name or an id that are shown."""
 
 _OF_ALL = (VERSION, SEARCHED_UNTIL, EVENTS, SHARD)
-_OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED)
+_OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED, TROUBLES, UNREAD)
 _NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(MIRRORED, (VERSION, ROWS)),
     MESSAGES: _OF_MESSAGES,
@@ -89,6 +95,29 @@ _NAMES: dict[str, tuple[str, ...]] = {
     RUNS: (),
 }
 """What the part of each stream may have."""
+
+
+class Trouble(str, Enum):
+    """What keeps a conversation from being read.
+
+    Attributes:
+        FAILING: It could not be read, whoever was to blame.
+        REFUSED: Kommo answered nothing but 400, 403 or 404.
+        SILENT: Kommo says that it has no message, and is known to be wrong.
+        EMPTIED: It had messages when it was read, and in one run it had none.
+        GONE: It had none in a later run either. Nobody owes it any more.
+        GIVEN_UP: It was refused for too long. Nobody owes it any more.
+    """
+
+    FAILING = "failing"
+    REFUSED = "refused"
+    SILENT = "silent"
+    EMPTIED = "emptied"
+    GONE = "gone"
+    GIVEN_UP = "given_up"
+
+
+_KINDS = frozenset(kind.value for kind in Trouble)
 
 
 def check_state(state: object) -> None:
@@ -156,17 +185,33 @@ def _check_version(part: Mapping[str, object]) -> None:
 
 
 def _check_times(part: Mapping[str, object]) -> None:
-    for name in (OWED, SEARCHED_UNTIL, CHATS):
-        times = part.get(name, {})
-        if not isinstance(times, dict):
-            problem = f"{name!r} is not an object"
+    for name in (SEARCHED_UNTIL, CHATS):
+        _check_object(name, part.get(name, {}))
+    for name in (OWED, UNREAD):
+        _check_object(name, part.get(name, {}), has_ids=True)
+    troubles = part.get(TROUBLES, {})
+    if not isinstance(troubles, dict):
+        problem = f"{TROUBLES!r} is not an object"
+        raise StateError(problem)
+    for kind, times in troubles.items():
+        if kind not in _KINDS:
+            problem = (
+                f"{TROUBLES!r} has {_shown(kind)}, which this tap does not write there"
+            )
             raise StateError(problem)
-        for key, time_ms in times.items():
-            if not _is_time(time_ms):
-                problem = f"{name!r} has for {_shown(key)} no time in milliseconds"
-                raise StateError(problem)
-            if name == OWED:
-                _check_id(name, key)
+        _check_object(kind, times, has_ids=True)
+
+
+def _check_object(name: str, times: object, *, has_ids: bool = False) -> None:
+    if not isinstance(times, dict):
+        problem = f"{name!r} is not an object"
+        raise StateError(problem)
+    for key, time_ms in times.items():
+        if not _is_time(time_ms):
+            problem = f"{name!r} has for {_shown(key)} no time in milliseconds"
+            raise StateError(problem)
+        if has_ids:
+            _check_id(name, key)
 
 
 def _check_known(part: Mapping[str, object]) -> None:

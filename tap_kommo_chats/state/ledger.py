@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -22,7 +23,8 @@ CREATE TABLE conversations (
     number INTEGER PRIMARY KEY,
     conversation_id TEXT NOT NULL UNIQUE,
     sources TEXT NOT NULL,
-    last_activity_ms INTEGER
+    last_activity_ms INTEGER,
+    has_messages INTEGER NOT NULL
 );
 CREATE TABLE outcomes (
     conversation_id TEXT PRIMARY KEY,
@@ -49,10 +51,11 @@ FROM json_each(?)
 """
 _COLUMNS = """
 SELECT
-    number, conversation_id, sources, last_activity_ms,
+    number, conversation_id, sources, last_activity_ms, has_messages,
     outcome, newest_ms, read_ms, error
 FROM conversations LEFT JOIN outcomes USING (conversation_id)
 """
+_ENTRY = f"{_COLUMNS} WHERE conversation_id = ?"
 _ENTRIES = f"{_COLUMNS} WHERE number > ? ORDER BY number LIMIT ?"
 _TOLD_ENTRIES = (
     f"{_COLUMNS} WHERE number > ? AND (outcome IS NULL OR is_told)"
@@ -96,54 +99,54 @@ class Ledger:
         Returns:
             What is known of it now.
         """
+        new = Entry(
+            conversation.conversation_id,
+            (conversation.source,),
+            conversation.last_activity_ms,
+            has_messages=conversation.has_messages,
+        )
         added = self._scratch.do(
             "INSERT OR IGNORE INTO conversations"
-            " (conversation_id, sources, last_activity_ms) VALUES (?, ?, ?)",
+            " (conversation_id, sources, last_activity_ms, has_messages)"
+            " VALUES (?, ?, ?, ?)",
             (
-                conversation.conversation_id,
+                new.conversation_id,
                 conversation.source,
-                conversation.last_activity_ms,
+                new.last_activity_ms,
+                new.has_messages,
             ),
         )
-        if added:
+        known = None if added else self.entry(new.conversation_id)
+        if known is None:
             self.size += 1
-            return Entry(
-                conversation.conversation_id,
-                (conversation.source,),
-                conversation.last_activity_ms,
-            )
-        known, activity_ms, outcome = self._scratch.first(
-            "SELECT sources, last_activity_ms, outcome FROM conversations"
-            " LEFT JOIN outcomes USING (conversation_id) WHERE conversation_id = ?",
-            (conversation.conversation_id,),
-        ) or ("", None, None)
-        sources = tuple(known.split())
-        if conversation.source not in sources:
-            sources = (*sources, conversation.source)
+            return new
         times = [
             moment
-            for moment in (activity_ms, conversation.last_activity_ms)
+            for moment in (known.last_activity_ms, new.last_activity_ms)
             if moment is not None
         ]
-        entry = Entry(
-            conversation.conversation_id,
-            sources,
-            max(times, default=None),
-            self._outcome(conversation.conversation_id, outcome),
+        entry = replace(
+            known,
+            sources=tuple(dict.fromkeys((*known.sources, conversation.source))),
+            last_activity_ms=max(times, default=None),
+            has_messages=known.has_messages or new.has_messages,
         )
         self._scratch.do(
-            "UPDATE conversations SET sources = ?, last_activity_ms = ?"
-            " WHERE conversation_id = ?",
-            (" ".join(sources), entry.last_activity_ms, entry.conversation_id),
+            "UPDATE conversations SET sources = ?, last_activity_ms = ?,"
+            " has_messages = ? WHERE conversation_id = ?",
+            (
+                " ".join(entry.sources),
+                entry.last_activity_ms,
+                entry.has_messages,
+                entry.conversation_id,
+            ),
         )
         return entry
 
-    def has(self, conversation_id: str) -> bool:
-        """Tell whether a source named a conversation."""
-        found = self._scratch.first(
-            "SELECT 1 FROM conversations WHERE conversation_id = ?", (conversation_id,)
-        )
-        return found is not None
+    def entry(self, conversation_id: str) -> Entry | None:
+        """Return what is known of a conversation; None when no source named it."""
+        row = self._scratch.first(_ENTRY, (conversation_id,))
+        return None if row is None else self._entry(row)
 
     def note(self, conversation_id: str, noted: Noted) -> None:
         """Note what became of a conversation."""
@@ -156,10 +159,21 @@ class Ledger:
         self._scratch.do(_NOTE_ALL, (_ENCODER.encode(noted).decode(),))
         self._noted.clear()
 
-    def _outcome(self, conversation_id: str, written: str | None) -> Outcome | None:
-        if conversation_id in self._noted:
-            return self._noted[conversation_id].outcome
-        return None if written is None else Outcome(written)
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        """Make an entry of a row, and of what was noted since it was written."""
+        _, id_, sources, activity_ms, has_messages, *written = row
+        noted = self._noted.get(id_)
+        outcome, newest_ms, read_ms, error = written if noted is None else noted[:4]
+        return Entry(
+            id_,
+            tuple(sources.split()),
+            activity_ms,
+            None if outcome is None else Outcome(outcome),
+            newest_ms,
+            read_ms,
+            error,
+            bool(has_messages),
+        )
 
     def entries(self, *, only_told: bool = False) -> Iterator[Entry]:
         """Go through all conversations, in the order in which they were named.
@@ -176,13 +190,6 @@ class Ledger:
             rows = list(self._scratch.rows(query, (number, _ROWS_AT_ONCE)))
             if not rows:
                 return
-            for number, id_, sources, activity, outcome, newest, read, error in rows:  # noqa: B007 (the last one is where the next rows begin)
-                yield Entry(
-                    id_,
-                    tuple(sources.split()),
-                    activity,
-                    self._outcome(id_, outcome),
-                    newest,
-                    read,
-                    error,
-                )
+            for row in rows:
+                number = row[0]
+                yield self._entry(row)

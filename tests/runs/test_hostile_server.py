@@ -340,7 +340,8 @@ def crm(
         if target.startswith(path):
             return answer(head)
         if target.startswith("/api/v4/account"):
-            return http_answer(json.dumps({"amojo_id": SCOPE.split("_")[1]}).encode())
+            account = {"id": 5, "amojo_id": SCOPE.split("_")[1]}
+            return http_answer(json.dumps(account).encode())
         if target.startswith("/api/v4/"):
             return then(head) if then else b"HTTP/1.1 204 No Content\r\n\r\n"
         return GOOD

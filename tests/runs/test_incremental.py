@@ -315,7 +315,9 @@ def test_nothing_is_left_running_after_a_failure(
 ) -> None:
     fill(sandbox, [f"c{n}" for n in range(30)], 5, now_ms())
     sandbox.answer = lambda seen: (
-        web.Response(status=403) if seen.conversation_id == "c5" else None
+        web.Response(status=403, content_type="text/html")
+        if seen.conversation_id == "c5"
+        else None
     )
 
     failing_run(config_for(sandbox), caplog)
@@ -361,7 +363,9 @@ def test_a_run_that_fails_does_not_sit_out_a_pause(
     def answer(seen: SeenRequest) -> web.StreamResponse:
         if seen.conversation_id == "a":
             return web.Response(status=429, headers={"Retry-After": "30"})
-        return web.Response(status=403 if seen.conversation_id == "c" else 204)
+        if seen.conversation_id == "c":
+            return web.Response(status=403, content_type="text/html")
+        return web.Response(status=204)
 
     sandbox.answer = answer
     # Both have been asked for when the first is told to wait.

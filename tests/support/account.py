@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from sandbox import OWN_ORIGIN
+from tap_kommo_chats.errors import TapError
 from tap_kommo_chats.tap import TapKommoChats
 from tests.support.tap import Output, captured_output, config_for, run
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SECOND = 1000
 HOUR = 60 * 60 * SECOND
 DAY = 24 * HOUR
+WEEK = 7 * DAY
 START = 1_760_000_000_000
 """When the first run of each test starts."""
 
@@ -49,6 +51,7 @@ class Account:
         self.sandbox = sandbox
         self.crm = sandbox.crm
         self._named = 0
+        self._chats: dict[int, str] = {}
 
     def config(self, **more: object) -> dict[str, Any]:
         config = config_for(self.sandbox, ["unused"])
@@ -66,6 +69,7 @@ class Account:
         seconds = self.now // 1000
         times = {"created_at": seconds, "updated_at": seconds}
         self.crm.store.talks.add(talk_id, chat_id, **{**times, **more})
+        self._chats[talk_id] = chat_id
 
     def message(self, chat_id: str, age_ms: int = 0) -> str:
         """Let a message arrive, which no event tells of yet."""
@@ -75,11 +79,32 @@ class Account:
         return name
 
     def event(self, **more: Any) -> None:
+        """Let an event happen; of a message that is there, unless it says otherwise."""
+        chat_id = self._chats.get(more.get("talk_id") or 0)
+        if "type" not in more and chat_id and not self.sandbox.store.size(chat_id):
+            self.message(chat_id)
         self.crm.store.events.add(self.now // 1000, **more)
 
     def run(self, state: dict[str, Any] | None = None, **more: object) -> Output:
         with self.clock():
             return run(self.config(**more), state)
+
+    def try_run(
+        self, state: dict[str, Any] | None = None, **more: object
+    ) -> tuple[Output, TapError | None]:
+        """Run, whatever becomes of it, and tell what was wrong."""
+        return self.try_config(self.config(**more), state)
+
+    def try_config(
+        self, config: dict[str, Any], state: dict[str, Any] | None
+    ) -> tuple[Output, TapError | None]:
+        error = None
+        with self.clock(), captured_output() as collected:
+            try:
+                TapKommoChats(config=config, state=deepcopy(state)).sync_all()
+            except TapError as raised:
+                error = raised
+        return collected[0], error
 
     def run_some(
         self, streams: Sequence[str], state: dict[str, Any] | None = None

@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import Response
 
-from tap_kommo_chats.kommo.pagination import PAGE_SIZE, HistoryPaginator, PagingError
+from tap_kommo_chats.kommo.pagination import (
+    PAGE_SIZE,
+    EmptiedError,
+    HistoryPaginator,
+    PagingError,
+)
 from tap_kommo_chats.records.messages import Row, read_row
 
 Value = dict[str, Any]
@@ -160,12 +165,38 @@ def test_nothing_where_the_next_page_should_start_is_not_taken_for_the_end() -> 
     assert seen.ids[-10:] == [f"m{n}" for n in range(50, 60)]
 
 
-def test_a_conversation_that_vanishes_altogether_ends() -> None:
+def test_a_conversation_that_had_rows_and_then_none_was_not_read() -> None:
     def vanish(done: int, rows: list[Value]) -> None:
         if done == 1:
             rows.clear()
 
-    assert len(walk(history(60), vanish).ids) == 50
+    with pytest.raises(EmptiedError, match="gave 50 message"):
+        walk(history(260), vanish)
+
+
+def test_a_server_that_gives_its_first_page_only_is_found_out() -> None:
+    class First(list[Value]):
+        """A list of which the first page comes, and nothing else."""
+
+        asked = 0
+
+        def __getitem__(self, key: Any) -> Any:
+            self.asked += 1
+            return [] if key.start else super().__getitem__(key)
+
+    server = First(history(260))
+
+    with pytest.raises(EmptiedError):
+        walk(server)
+    assert server.asked < 50
+
+
+def test_a_page_with_no_row_is_no_end_while_the_one_before_it_has_some() -> None:
+    def vanish(done: int, rows: list[Value]) -> None:
+        if done == 1:
+            del rows[20:]
+
+    assert walk(history(50), vanish).ids == [f"m{n}" for n in range(50)]
 
 
 @pytest.mark.parametrize("count", [20, 49, 50, 60, 120, 200])
@@ -384,7 +415,11 @@ def test_whatever_changes_between_pages_no_row_that_stays_is_missed(
                     edited["message"]["text"] += "edited"
                     rows[place] = edited
 
-    seen = walk(server, change)
+    try:
+        seen = walk(server, change)
+    except EmptiedError:
+        assert not server
+        return
 
     now = {row["message"]["id"] for row in server if row is not None}
     assert initial & now <= set(seen.ids)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tap_kommo_chats.records.conversations import Entry
 from tap_kommo_chats.run.plan import Plan, ReadJob
 from tap_kommo_chats.state.bookmarks import Bookmarks
-from tap_kommo_chats.state.known import Known
+from tap_kommo_chats.state.known import Known, write_known
+from tap_kommo_chats.state.layout import Trouble
 
 HOUR = 60 * 60 * 1000
 DAY = 24 * HOUR
@@ -130,3 +133,92 @@ def test_a_message_before_the_job_is_wanted_only_if_its_time_tells_nothing(
     *, sent_ms: int | None, wanted: bool
 ) -> None:
     assert ReadJob("a", RUN).wants(sent_ms) is wanted
+
+
+def given_up(known: Known | None = QUIET) -> Bookmarks:
+    kept = bookmarks(known, is_owed=True)
+    kept.troubles.begin("a", Trouble.GIVEN_UP, RUN - HOUR)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("hint", "is_read"),
+    [(None, False), (RUN - 2 * DAY, False), (RUN - DAY, False), (RUN - DAY + 1, True)],
+)
+@pytest.mark.parametrize("from_beginning", [False, True])
+@pytest.mark.parametrize("known", [QUIET, None])
+def test_one_that_was_given_up_is_read_when_something_happens_that_was_not_acted_on(
+    *, hint: int | None, is_read: bool, from_beginning: bool, known: Known | None
+) -> None:
+    plan = replace(PLAN, from_beginning=from_beginning)
+
+    assert (job(plan, entry(hint), given_up(known)) is not None) is is_read
+
+
+def test_one_that_was_given_up_goes_on_from_where_it_was() -> None:
+    assert job(PLAN, entry(RUN), given_up()) == job(PLAN, entry(RUN), bookmarks())
+
+
+def gone(known: Known = QUIET) -> Bookmarks:
+    kept = bookmarks(known, is_owed=True)
+    kept.troubles.begin("a", Trouble.GONE, RUN - HOUR)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("hint", "is_read"),
+    [(None, True), (RUN - DAY, False), (RUN - DAY + 1, True)],
+)
+def test_one_that_is_gone_is_asked_for_by_a_list_that_knows_no_better(
+    *, hint: int | None, is_read: bool
+) -> None:
+    assert (job(PLAN, entry(hint), gone()) is not None) is is_read
+
+
+def test_one_that_is_gone_is_read_from_the_beginning_whatever_its_hint() -> None:
+    plan = replace(PLAN, from_beginning=True)
+
+    assert job(plan, entry(RUN - 300 * DAY), gone()) == ("a", None)
+
+
+def test_one_that_is_gone_gets_no_visit() -> None:
+    due = Known(RUN - 3 * HOUR, RUN - 2 * HOUR, RUN - 2 * HOUR, is_in_crm=True)
+    plan = replace(PLAN, has_crm=True)
+
+    assert job(plan, entry(), bookmarks(due)) is not None
+    assert job(plan, entry(), gone(due)) is None
+
+
+def test_one_that_was_empty_is_read_when_an_event_names_a_message_whatever_its_hint() -> (  # noqa: E501 (the rule)
+    None
+):
+    told = replace(entry(RUN - 300 * DAY), has_messages=True)
+
+    assert job(PLAN, told, bookmarks(replace(QUIET, newest_ms=0))) is not None
+    assert job(PLAN, told, bookmarks()) is None
+
+
+HAD_SOME = {"conversations": {"a": write_known(QUIET, DAY)}}
+HAD_NONE = {"conversations": {"a": write_known(replace(QUIET, newest_ms=0), DAY)}}
+
+
+@pytest.mark.parametrize(
+    ("state", "is_named", "expects"),
+    [
+        ({}, False, False),
+        ({}, True, True),
+        (HAD_NONE, False, False),
+        (HAD_SOME, False, True),
+        ({"unread": {"a": RUN}}, False, True),
+        ({**HAD_SOME, "troubles": {"emptied": {"a": RUN}}}, False, False),
+        ({**HAD_SOME, "troubles": {"gone": {"a": RUN}}}, True, True),
+    ],
+)
+def test_a_conversation_has_messages_when_somebody_knows_of_one(
+    *, state: dict[str, Any], is_named: bool, expects: bool
+) -> None:
+    told = replace(entry(), has_messages=is_named)
+
+    found = PLAN.job(told, Bookmarks(deepcopy(state), DAY))
+
+    assert found.expects_messages is expects

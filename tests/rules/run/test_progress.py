@@ -331,7 +331,7 @@ def test_a_run_that_fails_has_a_summary_too(
     failing_run(config_for(sandbox, ["a", "b"]), caplog)
 
     said = summary_of(caplog).getMessage()
-    assert "messages: 0, requests: 1, duration: " in said
+    assert "messages: 0, requests: 2, duration: " in said
 
 
 def test_the_summary_carries_its_numbers_as_attributes(

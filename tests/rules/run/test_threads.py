@@ -221,6 +221,47 @@ def test_an_exception_of_the_source_ends_the_reading() -> None:
     assert readers() == []
 
 
+def test_while_they_go_alone_each_waits_for_the_one_before_it() -> None:
+    lock = threading.Lock()
+    now = most = 0
+
+    def read(_conversation: int) -> Iterator[int]:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        yield 1
+        with lock:
+            now -= 1
+
+    events = list(read_all(range(20), read, 4, lambda: True))
+
+    assert sum(isinstance(event, End) for event in events) == 20
+    assert most == 1
+
+
+def test_what_is_on_its_way_ends_before_one_goes_alone() -> None:
+    unfinished: set[int] = set()
+    ended: list[int] = []
+    others_then: list[int] = []
+
+    def conversations() -> Iterator[int]:
+        for number in range(40):
+            others_then.append(len(unfinished))
+            unfinished.add(number)
+            yield number
+
+    for event in read_all(conversations(), numbers, 4, lambda: len(ended) >= 20):
+        if isinstance(event, End):
+            unfinished.discard(event.job)
+            ended.append(event.job)
+
+    assert max(others_then[:20]) > 0
+    # Eight were on their way.
+    assert max(others_then[20 + 2 * 4 :]) == 0
+    assert len(ended) == 40
+
+
 @pytest.mark.parametrize("there_are", [0, 1, 3])
 def test_where_fewer_threads_can_be_had_these_read(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, there_are: int

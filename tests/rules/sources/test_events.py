@@ -45,6 +45,7 @@ def test_an_event_tells_its_talk_contact_channel_time_and_message() -> None:
         "waba",
         1_753_800_000_000,
         is_activity=True,
+        is_message=True,
         message_id="m",
     )
 

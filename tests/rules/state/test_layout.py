@@ -26,6 +26,8 @@ FAR = CALENDAR_MS.stop
         {"bookmarks": {"runs": {}}},
         {"bookmarks": {"chat_history": {"version": 1}, "talks": {"version": 1}}},
         {"bookmarks": {"conversations": None, "talks": {}}},
+        {"bookmarks": {"chat_history": {"troubles": {"given_up": {"a": 1}}}}},
+        {"bookmarks": {"chat_history": {"troubles": {}, "unread": {"a": 1}}}},
         {"bookmarks": {"talks": {"searched_until": {"amo.ext.1": 2}, "shard": "1/2"}}},
     ],
 )
@@ -52,6 +54,15 @@ def test_a_state_of_this_layout_is_taken(state: object) -> None:
             "'replication_key_value'",
         ),
         ({"bookmarks": {"chat_history": {"partitions": []}}}, "'partitions'"),
+        ({"bookmarks": {"chat_history": {"troubles": []}}}, "'troubles'"),
+        ({"bookmarks": {"chat_history": {"troubles": {"sad": {}}}}}, "'sad'"),
+        ({"bookmarks": {"chat_history": {"troubles": {"gone": 1}}}}, "'gone'"),
+        (
+            {"bookmarks": {"chat_history": {"troubles": {"gone": {"a": "b"}}}}},
+            "'a' no time",
+        ),
+        ({"bookmarks": {"chat_history": {"unread": {"a": None}}}}, "'a' no time"),
+        ({"bookmarks": {"talks": {"troubles": {}}}}, "'troubles'"),
         ({"bookmarks": {"chat_history": {"conversations": []}}}, "'conversations'"),
         *(
             (

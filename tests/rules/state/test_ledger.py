@@ -60,6 +60,25 @@ def test_learning_again_keeps_what_was_noted() -> None:
     assert entry == Entry("a", ("file", "crm"), 4, Outcome.FAILED, 2, 3, "no")
 
 
+def test_that_one_source_knows_of_a_message_is_not_forgotten() -> None:
+    ledger = Ledger()
+    told = [False, True, False]
+
+    for has_messages in told:
+        learned = ledger.learn(Conversation("a", "crm", None, has_messages))
+
+    assert learned.has_messages
+    assert ledger.entry("a") == learned
+    assert list(ledger.entries()) == [learned]
+
+
+def test_what_no_source_named_is_no_entry() -> None:
+    ledger = Ledger()
+    ledger.note("a", Noted(Outcome.READ))
+
+    assert ledger.entry("a") is None
+
+
 @pytest.mark.parametrize("outcome", Outcome)
 def test_what_is_noted_is_known(outcome: Outcome) -> None:
     ledger = Ledger()

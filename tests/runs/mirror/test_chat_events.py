@@ -19,6 +19,7 @@ def event_ids(output: Output) -> list[str]:
 
 def test_an_event_names_message_talk_channel_and_who_did_it(account: Account) -> None:
     account.talk(1, "a", contact_id=7, entity_id=9)
+    account.message("a")
     account.event(talk_id=1, type="outgoing_chat_message", message_id="m", created_by=5)
 
     (row,) = account.run().records_of("chat_events")
@@ -80,6 +81,7 @@ def test_an_event_is_written_once_though_searches_overlap(account: Account) -> N
 
 def test_an_event_that_shows_up_late_is_written(account: Account) -> None:
     account.talk(1, "a")
+    account.message("a")
     first = account.run()
     late = account.crm.store.events.add(account.now // 1000 - 600, talk_id=1)
     account.now += HOUR

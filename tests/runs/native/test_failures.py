@@ -82,6 +82,29 @@ def test_what_was_refused_is_read_once_it_is_not(
     assert sorted(said(second)) == sorted(names)
 
 
+def test_what_stays_refused_costs_no_search_from_the_beginning(
+    account: NativeAccount, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = filled(account, 20)
+    account.crm.terms = Terms(addon=False)
+    first = failing(account, caplog).output
+    account.now += 10 * DAY
+    names.append(account.say(1))
+    account.now += SECOND
+    account.sandbox.forget_requests()
+    with account.clock():
+        second = failing_run(account.config(), caplog, first.state).output
+    asked = account.crm_requests()
+    account.crm.terms = Terms()
+    account.now += 10 * DAY
+
+    third = account.run(second.state)
+
+    assert len(second.records_of("chat_events")) == 1
+    assert len(asked) <= 9
+    assert sorted(said(third)) == sorted(names)
+
+
 @pytest.mark.parametrize(
     ("terms", "named"),
     [
@@ -111,7 +134,8 @@ def test_a_talk_that_cannot_be_read_is_named_and_owed_and_the_others_arrive(
     (line,) = [
         r.getMessage()
         for r in caplog.records
-        if r.levelno >= logging.WARNING and r.getMessage().startswith("Talk 2: ")
+        if r.levelno >= logging.WARNING
+        and r.getMessage().startswith("Conversation of talk 2")
     ]
     assert named in line
     assert said(second) == [names[1]]
@@ -135,7 +159,7 @@ def test_a_talk_whose_pages_never_settle_is_named_and_the_others_arrive(
     failed = failing(account, caplog)
 
     assert {names[0], names[2]} <= set(said(failed.output))
-    assert "Talk 2: its pages go round without an end" in failed.log
+    assert "Conversation of talk 2: its pages go round without an end" in failed.log
 
 
 @pytest.mark.parametrize(

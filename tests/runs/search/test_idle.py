@@ -30,7 +30,7 @@ def written(output: Output) -> list[str]:
     return [m["stream"] for m in output.messages if m["type"] == "RECORD"]
 
 
-def test_a_second_run_at_once_writes_itself_and_asks_for_the_account_and_the_search(
+def test_a_second_run_at_once_writes_itself_and_asks_the_crm_five_times(
     account: Account,
 ) -> None:
     account_of_talks(account, 20)
@@ -44,6 +44,9 @@ def test_a_second_run_at_once_writes_itself_and_asks_for_the_account_and_the_sea
     assert [target.split("?")[0] for target in account.crm_requests()] == [
         "/api/v4/account",
         "/api/v4/events",
+        "/api/v4/leads",
+        "/api/v4/leads/pipelines",
+        "/api/v4/users",
     ]
 
 
@@ -86,7 +89,10 @@ def test_a_run_tells_what_it_did_and_up_to_when(account: Account) -> None:
         "conversations_empty": 0,
         "conversations_unchanged": 0,
         "conversations_failed": 0,
+        "conversations_gone": 0,
+        "conversations_given_up": 0,
         "messages": 1,
+        "talk_messages": None,
         "requests": 1,
         "crm_requests": len(account.crm_requests()),
         "searched_until": format_instant(account.now),

@@ -34,10 +34,10 @@ def test_a_talk_that_the_user_may_not_see_is_named_and_keeps_no_other_back(
 ) -> None:
     first = account.run()
     account.now += 10 * DAY
+    new = account.message("b")
     for number, chat in ((7, "hidden"), (8, "b")):
         account.talk(number, chat)
         account.event(talk_id=number)
-    new = account.message("b")
     # A list is filtered by the user's rights.
     account.crm.store.talks.remove(7)
     account.sandbox.answer = forbidden(

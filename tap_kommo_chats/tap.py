@@ -203,7 +203,7 @@ class TapKommoChats(Tap):
                 setup_mapper=False,
             )
             report = checked(tap)
-            click.echo(rendered(report, about_format), nl=False)
+            sys.stdout.write(rendered(report, about_format))
             sys.exit(0 if report.is_fit else 1)
         super().invoke(
             about=about,

@@ -29,7 +29,7 @@ def config(seeded_sandbox: Sandbox) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has it")
-@pytest.mark.parametrize("arguments", [(), ("--test",), ("--discover",)])
+@pytest.mark.parametrize("arguments", [(), ("--test",), ("--discover",), ("--check",)])
 def test_a_standard_output_that_is_full_is_told(
     config: dict[str, Any], tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:

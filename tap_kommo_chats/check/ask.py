@@ -138,7 +138,7 @@ class Asker:
             content = read(response)
         except (TapError, MayPassError, OversizedError) as error:
             failure = error
-            self._is_over = _is_of_all(response)
+            self._is_over = _is_of_all(response, error)
         return Answer(
             was_asked=True,
             status=response.status_code,
@@ -150,9 +150,11 @@ class Asker:
         )
 
 
-def _is_of_all(response: requests.Response) -> bool:
+def _is_of_all(response: requests.Response, error: Exception) -> bool:
     is_blocked = (
-        response.status_code == HTTPStatus.FORBIDDEN and error_body(response) is None
+        response.status_code == HTTPStatus.FORBIDDEN
+        and isinstance(error, RunError)
+        and error_body(response) is None
     )
     return response.status_code in _OF_ALL or is_blocked or is_redirect(response)
 

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.check.report import Level, Line
+from tap_kommo_chats.errors import RefusedError
 from tap_kommo_chats.kommo.pagination import HistoryPaginator
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tap_kommo_chats.check.chats import ChatsAnswers
 
 _SECRET = "channel_secret"  # noqa: S105 (the setting's name)
+_CONVERSATION = "conversation"
 _ORDER = "order of messages"
 _PAST_THE_END = "offset past the end"
 
@@ -24,10 +26,20 @@ def chat_lines(answers: ChatsAnswers) -> Iterator[Line]:
     if not newest.was_asked:
         yield Line(_SECRET, Level.NOT_ASKED, "was not tried: see above")
         return
-    if newest.error is not None:
-        yield Line(_SECRET, Level.FAILED, str(newest.error))
+    if newest.error is not None and not answers.no_chat.is_good:
+        yield Line(_SECRET, Level.FAILED, _why(newest.error))
         return
     yield Line(_SECRET, Level.OK, "the signature is accepted")
+    if newest.error is not None:
+        yield Line(_CONVERSATION, Level.FAILED, str(newest.error))
+        return
+    if answers.is_named and not answers.rows:
+        text = (
+            "has no message, though an event of the CRM tells of one: check that "
+            "scope_id is of the channel of crm_origins"
+        )
+        yield Line(_CONVERSATION, Level.FAILED, text)
+        return
     flaws = [row.flaw for row in answers.rows if row.flaw]
     if flaws:
         text = (
@@ -58,6 +70,12 @@ def what_lies_past_the_end(answers: ChatsAnswers) -> str:
     if answer.error is not None:
         return f"{answer.status}, which cannot be read"
     return f"{answer.status} with {'rows' if answer.content.rows else 'an empty list'}"
+
+
+def _why(error: Exception) -> str:
+    """Say what is wrong if all are answered like this one."""
+    suspicion = error.suspicion if isinstance(error, RefusedError) else None
+    return suspicion or str(error)
 
 
 def _order(answers: ChatsAnswers) -> tuple[Level, str]:

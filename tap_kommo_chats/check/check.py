@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.check import access_lines, chat_lines, crm_lines, sightings
 from tap_kommo_chats.check.ask import Answer, Asker, Budget
-from tap_kommo_chats.check.chats import ChatsAnswers, ask_chats
-from tap_kommo_chats.check.crm import CrmAnswers, CrmQuestions
+from tap_kommo_chats.check.chats import ChatsAnswers, ChatsQuestions
+from tap_kommo_chats.check.crm import Asked, CrmAnswers, CrmQuestions
 from tap_kommo_chats.check.lists import Lists
 from tap_kommo_chats.check.report import Line, Report
 from tap_kommo_chats.check.usable import usable_settings
@@ -101,9 +101,8 @@ class _Check:
                 BearerToken(crm.access_token),
                 self._budget,
             )
-            questions = CrmQuestions(
-                asker, crm.origins, self._streams, self._given.now_ms
-            )
+            asked = Asked(crm.origins, self._ignored, self._streams, self._given.now_ms)
+            questions = CrmQuestions(asker, asked)
             self._crm = questions.answers
             questions.ask_needed()
         if self._usable.channel is not None and MESSAGES in self._streams:
@@ -124,16 +123,25 @@ class _Check:
             KommoAuthenticator(settings.channel_secret or ""),
             self._budget,
         )
-        return ask_chats(asker, scope_id, self._conversation_id())
+        conversation_id, is_named = self._conversation()
+        return ChatsQuestions(asker, scope_id).ask(conversation_id, is_named=is_named)
 
-    def _conversation_id(self) -> str | None:
-        """Say which conversation to ask for: one that both APIs may know, if any."""
+    def _conversation(self) -> tuple[str | None, bool]:
+        """Say which conversation to ask for, and whether it is known to have messages.
+
+        One that both APIs may know comes first.
+        """
         crm = self._crm_settings
         if crm is not None and self._crm is not None:
-            talk = self._crm.longest(crm.origins, own=True)
+            talk = self._crm.longest(crm.origins, self._ignored, own=True)
             if talk is not None and talk.chat_id is not None:
-                return talk.chat_id
-        return self._lists.first
+                return talk.chat_id, talk.talk_id in self._crm.told
+        return self._lists.first, False
+
+    @property
+    def _ignored(self) -> frozenset[str]:
+        whole = self._usable.whole
+        return frozenset() if whole is None else whole.ignored_conversation_ids
 
     @property
     def _crm_settings(self) -> CrmSettings | None:

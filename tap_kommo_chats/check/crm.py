@@ -30,14 +30,14 @@ from tap_kommo_chats.kommo.crm_answers import read_answer, rows_of
 from tap_kommo_chats.kommo.pages import PAGE, SMALLER_PAGE
 from tap_kommo_chats.records.accounts import read_account
 from tap_kommo_chats.records.talk_messages import read_talk_message
-from tap_kommo_chats.sources.events import MESSAGE_TYPES, TALK_TYPES
+from tap_kommo_chats.sources.events import MESSAGE_TYPES, TALK_TYPES, read_event
 from tap_kommo_chats.sources.talk_lookup import read_talks
 from tap_kommo_chats.state.layout import LEADS as LEADS_STREAM
 from tap_kommo_chats.state.layout import SEARCHED, TALK_MESSAGES
 from tap_kommo_chats.times import DAY_MS, SECOND_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from tap_kommo_chats.check.ask import Answer, Asker
     from tap_kommo_chats.kommo.crm import Query
@@ -103,18 +103,59 @@ class CrmAnswers:
         """The talks of the first page of the list."""
         return read_talks(rows(self.talks, "talks"))
 
-    def longest(self, origins: Origins, *, own: bool) -> Talk | None:
-        """Return a listed talk that likely has several messages: the longest.
+    @property
+    def told(self) -> set[int]:
+        """The numbers of the talks that events tell messages of."""
+        events = [read_event(row, 0) for row in rows(self.events, "events")]
+        return {
+            event.talk_id
+            for event in events
+            if event is not None and event.is_message and event.talk_id is not None
+        }
+
+    def longest(
+        self, origins: Origins, ignored: Collection[str] = (), *, own: bool
+    ) -> Talk | None:
+        """Return a listed talk that likely has several messages.
+
+        That is the longest of those that events tell messages of, if there are some.
 
         Args:
             origins: The channels that are looked at.
-            own: Of which of the two.
+            ignored: Conversations that are not read.
+            own: Whether it is to be of one's own channel, or of another.
         """
         is_meant = origins.is_own if own else origins.is_native
-        found = [talk for talk in self.listed if is_meant(talk.origin)]
-        return max(
-            found, key=lambda talk: (talk.updated_ms or 0) - talk.began_ms, default=None
-        )
+        told = self.told
+
+        def likely(talk: Talk) -> tuple[bool, int]:
+            return talk.talk_id in told, (talk.updated_ms or 0) - talk.began_ms
+
+        found = [
+            talk
+            for talk in self.listed
+            if is_meant(talk.origin)
+            and talk.chat_id not in ignored
+            and str(talk.talk_id) not in ignored
+        ]
+        return max(found, key=likely, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run would look at.
+
+    Attributes:
+        origins: The channels.
+        ignored: Conversations that are not read.
+        streams: The streams.
+        now_ms: The current time, in milliseconds since 1970.
+    """
+
+    origins: Origins
+    ignored: frozenset[str]
+    streams: frozenset[str]
+    now_ms: int
 
 
 class CrmQuestions:
@@ -124,22 +165,18 @@ class CrmQuestions:
         answers: What was answered so far.
     """
 
-    def __init__(
-        self, asker: Asker, origins: Origins, streams: frozenset[str], now_ms: int
-    ) -> None:
+    def __init__(self, asker: Asker, asked: Asked) -> None:
         """Ask nothing yet.
 
         Args:
             asker: Asks.
-            origins: The channels that are looked at.
-            streams: The streams that a run would read.
-            now_ms: The current time, in milliseconds since 1970.
+            asked: What a run would look at.
         """
         self.answers = CrmAnswers()
         self._asker = asker
-        self._origins = origins
-        self._streams = streams
-        self._now_ms = now_ms
+        self._asked = asked
+        self._streams = asked.streams
+        self._now_ms = asked.now_ms
 
     def ask_needed(self) -> None:
         """Ask for what a run needs."""
@@ -154,7 +191,7 @@ class CrmQuestions:
         if LEADS_STREAM in self._streams:
             self._ask_leads()
         if TALK_MESSAGES in self._streams:
-            answers.talk = answers.longest(self._origins, own=False)
+            answers.talk = self._longest(own=False)
             talk_id = answers.talk.talk_id if answers.talk else _ANY_TALK
             answers.messages = self._messages(talk_id, [])
 
@@ -201,9 +238,13 @@ class CrmQuestions:
         if times and answers.talk is not None:
             since = [(HAPPENED_FROM, str(max(times) // SECOND_MS))]
             answers.since = self._messages(answers.talk.talk_id, since)
-        own = answers.longest(self._origins, own=True)
+        own = self._longest(own=True)
         if own is not None:
             answers.own_messages = self._messages(own.talk_id, [])
+
+    def _longest(self, *, own: bool) -> Talk | None:
+        asked = self._asked
+        return self.answers.longest(asked.origins, asked.ignored, own=own)
 
     def _messages(self, talk_id: int, query: Query) -> Answer:
         path = f"{TALKS}/{talk_id}/messages"

@@ -19,6 +19,7 @@ from tap_kommo_chats.kommo import crm
 from tap_kommo_chats.kommo.crm_answers import next_query
 from tap_kommo_chats.printable import printable
 from tap_kommo_chats.run.talk_messages import why_no_talk
+from tap_kommo_chats.sources.crm import OWN_ORIGIN
 from tap_kommo_chats.sources.events import read_event
 from tap_kommo_chats.state.layout import LEADS, SEARCHED, TALK_MESSAGES
 
@@ -179,10 +180,25 @@ def _add_on_line(answers: CrmAnswers) -> Line:
         # None is known, and no other refusal came first.
         text = "answers; there is no talk yet to read"
         return Line(subject, Level.OK, text)
-    if answer.is_good and any(row.flaw for row in message_rows(answer)):
-        text = "has rows that cannot be delivered; a run names each"
-        return Line(subject, Level.FAILED, text)
+    if answer.is_good and (flaw := _flaw_of_messages(answers)):
+        return Line(subject, Level.FAILED, flaw)
     return _line(subject, answer, "answers: plan and token have what native chats need")
+
+
+def _flaw_of_messages(answers: CrmAnswers) -> str | None:
+    """Say what is wrong with messages that were given; None when nothing is."""
+    talk, messages = answers.talk, message_rows(answers.messages)
+    if any(row.flaw for row in messages):
+        return "has rows that cannot be delivered; a run names each"
+    is_expected = (
+        talk is not None
+        and talk.talk_id in answers.told
+        # Nobody knows whether talks give the messages of an integration's channel.
+        and not talk.origin.startswith(OWN_ORIGIN)
+    )
+    if is_expected and not messages:
+        return "gives no message, though an event tells of one: tell Kommo's support"
+    return None
 
 
 def has_next(answer: Answer) -> bool:

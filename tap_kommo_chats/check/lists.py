@@ -31,10 +31,13 @@ class Lists:
         self.lines: list[Line] = []
         self.first: str | None = None
         self._bad = 0
+        self._ignored: frozenset[str] = frozenset()
 
     def look(self, settings: Settings) -> None:
         """Go through all of them."""
-        self.first = next(iter(settings.conversation_ids), None)
+        self._ignored = settings.ignored_conversation_ids
+        given = (id_ for id_ in settings.conversation_ids if id_ not in self._ignored)
+        self.first = next(given, None)
         if (file := settings.conversations_file) is not None:
             source = FileSource(file, self._report, settings.request_timeout)
             self._look_at("conversations_file", source)
@@ -49,7 +52,8 @@ class Lists:
         self._bad = count = 0
         try:
             for conversation in islice(source, LOOKED_AT):
-                self.first = self.first or conversation.conversation_id
+                if conversation.conversation_id not in self._ignored:
+                    self.first = self.first or conversation.conversation_id
                 count += 1
         except RunError as error:
             self.lines.append(Line(setting, Level.FAILED, str(error)))

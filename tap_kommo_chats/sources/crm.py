@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-kommo-chats")
 
-_OWN_ORIGIN = "amo.ext."
+OWN_ORIGIN = "amo.ext."
 """How the origin of any integration's channel begins (documented by Kommo)."""
 
 _ORIGINS_AT_MOST = 20
@@ -149,7 +149,7 @@ class CrmSource:
         self.has_matched |= is_ours
         # An integration's own channel is told by its talk, because events are not
         # documented to name it in the same way.
-        if is_ours or origin.startswith(_OWN_ORIGIN):
+        if is_ours or origin.startswith(OWN_ORIGIN):
             return True
         self._others.append((origin, str(event.talk_id or event.owner)))
         return False
@@ -198,7 +198,7 @@ class CrmSource:
             yield Conversation(talk.chat_id, CRM, at_ms, has_messages)
         else:
             # Nobody knows whether talks give the messages of an integration's channel.
-            is_certain = has_messages and not talk.origin.startswith(_OWN_ORIGIN)
+            is_certain = has_messages and not talk.origin.startswith(OWN_ORIGIN)
             yield Conversation(str(talk.talk_id), TALK, at_ms, is_certain)
 
     def _note_others(self) -> None:

@@ -52,7 +52,7 @@ def crm_answers(draw: st.DrawFn) -> CrmAnswers:
 def chats_answers(draw: st.DrawFn) -> ChatsAnswers:
     content = History(draw(ROWS), mended=False)
     answer = Answer(was_asked=True, status=200, content=content)
-    return ChatsAnswers(draw(st.booleans()), answer, answer)
+    return ChatsAnswers(draw(st.booleans()), draw(st.booleans()), answer, answer)
 
 
 @given(crm_answers(), chats_answers())

@@ -273,6 +273,65 @@ def test_a_secret_counts_for_nothing_where_no_message_of_the_channel_is_read(
     assert account.asked() == []
 
 
+def test_a_conversation_that_alone_is_refused_is_told_apart_from_a_wrong_secret(
+    account: CheckedAccount,
+) -> None:
+    account.sandbox.answer = lambda seen: (
+        web.json_response({"error_type": "no"}, status=403)
+        if seen.conversation_id == account.CHAT
+        else None
+    )
+
+    report = account.check()
+
+    assert list(lines_of(report, *FAILING)) == ["conversation"]
+    assert account.CHAT in line_of(report, "conversation").text
+    assert line_of(report, "channel_secret").level is Level.OK
+    assert not account.is_read()
+
+
+def test_a_channel_that_says_nothing_of_what_events_tell_is_told(
+    account: CheckedAccount,
+) -> None:
+    account.sandbox.answer = lambda seen: (
+        web.Response(status=204) if seen.conversation_id else None
+    )
+
+    report = account.check()
+
+    assert list(lines_of(report, *FAILING)) == ["conversation"]
+    assert not account.is_read()
+
+
+def test_a_native_talk_that_says_nothing_of_what_events_tell_is_told(
+    account: CheckedAccount,
+) -> None:
+    account.sandbox.answer = lambda seen: (
+        web.Response(status=204) if "/messages" in seen.target else None
+    )
+
+    report = account.check()
+
+    assert list(lines_of(report, *FAILING)) == [MESSAGES]
+    assert not account.is_read()
+
+
+def test_a_conversation_that_is_ignored_is_not_asked_for(
+    account: CheckedAccount,
+) -> None:
+    account.talk(3, "other")
+    account.sandbox.answer = lambda seen: (
+        web.json_response({"error_type": "no"}, status=403)
+        if seen.conversation_id == account.CHAT
+        else None
+    )
+    config = account.config(ignored_conversation_ids=[account.CHAT])
+
+    assert account.check(config).is_fit
+    assert account.CHAT not in account.asked()
+    assert account.is_read(config)
+
+
 def test_a_scope_that_does_not_exist_is_told(account: CheckedAccount) -> None:
     config = account.config()
     account.sandbox.chats.scope_id = "other"

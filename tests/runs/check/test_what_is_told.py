@@ -212,6 +212,7 @@ def test_an_answer_with_the_whole_chat_is_seen(account: CheckedAccount) -> None:
         created_at=account.now // 1000 + 10**6,
         updated_at=account.now // 1000 + 10**7,
     )
+    account.event(talk_id=3)
     account.crm.terms = Terms(whole_chat=True)
 
     assert apart == (False, "")

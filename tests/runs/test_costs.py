@@ -341,6 +341,7 @@ class Costs(RuleBasedStateMachine):
 
         for conversation_id in asked.keys() - {failing}:
             self.note_read(conversation_id, listing)
+            self.note_change(conversation_id, loaded)
             self.assert_is_current(conversation_id)
         if failing in asked and failing in before:
             self.read[failing] = replace(before[failing], is_owed=True)
@@ -409,6 +410,19 @@ class Costs(RuleBasedStateMachine):
                     after, active_ms=before.active_ms, noticed_ms=before.noticed_ms
                 )
         self.read[conversation_id] = after
+
+    def note_change(self, conversation_id: str, loaded: Mapping[Key, Row]) -> None:
+        """Count visits anew from a reading that met what was late or edited."""
+        before = {key: row for key, row in loaded.items() if key[0] == conversation_id}
+        newest_ms = max((self.there[key].sent_ms for key in before), default=0)
+        for key, sent in self.of(conversation_id).items():
+            is_late = key not in before and sent.sent_ms <= newest_ms
+            is_edited = key in before and before[key].text != self.loaded[key].text
+            if is_late or is_edited:
+                read = self.read[conversation_id]
+                self.read[conversation_id] = replace(
+                    read, active_ms=self.now, noticed_ms=self.now
+                )
 
     def remember(self) -> None:
         self.older.append((self.state, dict(self.read)))

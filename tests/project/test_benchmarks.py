@@ -8,10 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.marks import LONG
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("scenario", ["again", "later", "daily", "hourly", "state"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "again",
+        "later",
+        "state",
+        pytest.param("daily", marks=LONG),
+        pytest.param("idle", marks=LONG),
+        pytest.param("hourly", marks=LONG),
+    ],
+)
 def test_a_scenario_gives_what_does_not_depend_on_time(scenario: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick", "--only", scenario],

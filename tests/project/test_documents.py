@@ -24,6 +24,7 @@ import yaml
 from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
 from tap_kommo_chats.tap import STREAMS
 from tests.support.airflow import Airflow
+from tests.support.marks import LONG
 from tests.support.meltano_project import TAP, share_plugins
 from tests.support.onlooker import Onlooker
 from tests.support.tap import config_for, run
@@ -202,10 +203,14 @@ WAYS = (
     Way(PROGRAM + r"tap-kommo-chats .*(--about|--discover|--version|--help).*", runs),
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
     Way(PROGRAM + r"meltano .*\brun\b.* target-duckdb.*", loads_into_duckdb),
-    Way(PROGRAM + r"meltano .*\brun\b.* target-jsonl.*", loads_into_files),
-    Way(PROGRAM + r"meltano .*\b(run|el)\b.* target-postgres.*", loads_into_postgres),
+    Way(PROGRAM + r"meltano .*\brun\b.* target-jsonl.*", loads_into_files, [LONG]),
+    Way(
+        PROGRAM + r"meltano .*\b(run|el)\b.* target-postgres.*",
+        loads_into_postgres,
+        [LONG],
+    ),
     Way(PROGRAM + r"meltano invoke tap-kommo-chats:check", loads),
-    Way(PROGRAM + r"meltano state copy .*", copies_a_state),
+    Way(PROGRAM + r"meltano state copy .*", copies_a_state, [LONG]),
     Way(
         r"airflow .*",
         is_taken_by_airflow,

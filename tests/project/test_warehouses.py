@@ -50,8 +50,11 @@ UP_TO_3_13 = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="the loader is not built for Python 3.14"
 )
 LARGE = pytest.mark.slow(reason="it is fetched for one test, and is large")
-DATABASES = [pytest.param("target-duckdb", marks=UP_TO_3_13), "target-postgres"]
-ALL = [*DATABASES, "target-jsonl"]
+DATABASES = [
+    pytest.param("target-duckdb", marks=UP_TO_3_13),
+    pytest.param("target-postgres", marks=LONG),
+]
+ALL = [*DATABASES, pytest.param("target-jsonl", marks=LONG)]
 
 DAY_MS = 86_400_000
 REFUSED = 3
@@ -214,6 +217,7 @@ def test_a_conversation_can_be_joined_to_its_latest_talk_and_to_all(
     ) == ([1, 2, 3],)
 
 
+@LONG
 @pytest.mark.parametrize("two_runs", ["target-jsonl"], indirect=True)
 def test_jsonl_repeats_only_what_was_read_again(two_runs: TwoRuns) -> None:
     assert repeated(two_runs.first) == set()

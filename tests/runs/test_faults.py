@@ -18,6 +18,7 @@ from sandbox import ConversationStore, Faults, Sandbox, generated_store, strike
 from tap_kommo_chats.errors import ConversationError, IncompleteRunError, RunError
 from tap_kommo_chats.kommo import chats, history, host, transport
 from tap_kommo_chats.kommo.limiter import RequestLimiter
+from tests.support.marks import LONG
 from tests.support.tap import FailedRun, config_for, failing_run, run, wait_for_nothing
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ def test_every_message_arrives_through_errors_resets_and_cut_bodies(
     assert_private(thousand, caplog.text)
 
 
-@pytest.mark.parametrize("fault", ["cut_json", "html", "too_many", "server_error"])
+@pytest.mark.parametrize(
+    "fault",
+    ["cut_json", "html", pytest.param("too_many", marks=LONG), "server_error"],
+)
 def test_what_may_pass_is_tried_again(sandbox: Sandbox, fault: str) -> None:
     for number in range(60):
         sandbox.store.add(f"c{number}", generated_row(number))

@@ -20,6 +20,7 @@ from sandbox import CRM_TOKEN, OWN_ORIGIN
 from tap_kommo_chats.kommo.large import LARGE, VALUES_AT_MOST
 from tap_kommo_chats.kommo.pagination import ROWS_AT_MOST
 from tap_kommo_chats.kommo.transport import BODY_AT_MOST
+from tests.support.marks import LONG
 from tests.support.memory import STATUS, Measured, run_measured
 from tests.support.raw import RawServer, http_answer
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
     Answer: TypeAlias = Callable[[str], bytes | Iterable[bytes | None] | None]
 
-pytestmark = pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells")
+pytestmark = [
+    pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells"),
+    LONG,
+]
 
 MB_AT_MOST = 200
 LOG_AT_MOST = 50_000

@@ -34,7 +34,7 @@ help:
 	@echo 'make test-all  the same and the slow tests, as continuous integration does'
 	@echo 'make setup     set up .venv, with the tap and Meltano in it'
 	@echo 'make lint      lint and type check only'
-	@echo 'make bench     measure the tap beside others, about seven minutes'
+	@echo 'make bench     measure the tap beside others, about ten minutes'
 	@echo 'make format    put the code into shape'
 	@echo 'make hub       write the definition for MeltanoHub anew'
 	@echo 'make dist      build wheel, sdist and bill of materials into dist/'

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-kommo-chats.chat_history")
 
+_UNCHANGED = Noted(Outcome.UNCHANGED, is_told=False)
 _SILENT = (
     "Kommo answered that it has no messages, but there was at least one: if that stays "
     "so, tell Kommo's support, or name it in ignored_conversation_ids"
@@ -99,7 +100,9 @@ class Books:
         id_ = entry.conversation_id
         given_up_ms = self._bookmarks.troubles.given_up_ms(id_)
         if given_up_ms is None:
-            self._note(id_, Noted(Outcome.UNCHANGED, is_told=False))
+            # Nearly all are, so nothing more is looked up for what nobody is told.
+            self.tally.outcomes[Outcome.UNCHANGED] += 1
+            self._ledger.note(id_, _UNCHANGED)
         else:
             when = format_instant(given_up_ms)
             error = f"Given up by the run of {when}: {_COMES_BACK}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.check.report import Level, Line
 from tap_kommo_chats.errors import RunError
+from tap_kommo_chats.kommo.history import VALID_FOR
 from tap_kommo_chats.kommo.token import (
     MESSAGES_SCOPE,
     RENEW,
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 _TOKEN = "crm_access_token"  # noqa: S105 (the setting's name)
 
 _EXACT_S = 60
-_VALID_S = 15 * 60
-"""Documented by Kommo: so long a signature is valid from its date."""
-
 _SCOPES_AT_MOST = 20
 _SCOPE_AT_MOST = 60
 """Characters of a scope that are shown."""
@@ -63,7 +61,7 @@ def clock_line(ahead_s: Iterable[float | None], *, signs: bool) -> Line | None:
     found = f"is {round(abs(off) / 60)} minutes {way} the server's: set it"
     if not signs:
         return Line("clock", Level.WARNING, found)
-    level = Level.FAILED if abs(off) > _VALID_S else Level.WARNING
+    level = Level.FAILED if abs(off) > VALID_FOR.total_seconds() else Level.WARNING
     return Line("clock", level, f"{found}, because a signature is valid for 15 minutes")
 
 

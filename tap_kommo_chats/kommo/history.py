@@ -27,7 +27,7 @@ from tap_kommo_chats.printable import printable
 if TYPE_CHECKING:
     import requests
 
-_VALID_FOR = timedelta(minutes=15)
+VALID_FOR = timedelta(minutes=15)
 """Documented by Kommo: so long a request is valid from its date."""
 
 _SAID_AT_MOST = 100
@@ -179,7 +179,7 @@ def _why_forbidden(
 def _clock_flaw(response: requests.Response, now: datetime) -> str | None:
     """Say that this machine's clock is too far from the server's; None if it is not."""
     there = read_date(response.headers.get("Date", ""))
-    if there is None or abs(now - there) <= _VALID_FOR:
+    if there is None or abs(now - there) <= VALID_FOR:
         return None
     minutes = round(abs(now - there).total_seconds() / 60)
     ahead = "ahead of" if now > there else "behind"

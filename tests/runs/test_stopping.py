@@ -237,6 +237,22 @@ def test_a_target_that_goes_while_nothing_comes_ends_the_run(
             release.set()
 
 
+def lines_before_a_kill(
+    config: dict[str, Any], folder: Path, state: dict[str, Any], count: int
+) -> list[dict[str, Any]]:
+    """Kill a run after some lines, and return all that it wrote."""
+    with started(config, folder, state) as tap:
+        lines = []
+        assert tap.stdout is not None
+        for _ in range(count):
+            line = tap.stdout.readline()
+            if not line.endswith(b"\n"):
+                break
+            lines.append(json.loads(line))
+        tap.kill()
+        return lines + rest_of(tap.stdout)
+
+
 @LONG
 def test_a_run_killed_at_any_moment_and_resumed_misses_nothing(
     sandbox: Sandbox, tmp_path: Path
@@ -249,16 +265,7 @@ def test_a_run_killed_at_any_moment_and_resumed_misses_nothing(
     state: dict[str, Any] = {}
 
     for _ in range(kills):
-        with started(config, tmp_path, state) as tap:
-            lines = []
-            assert tap.stdout is not None
-            for _ in range(moments.randrange(1, 60)):
-                line = tap.stdout.readline()
-                if not line.endswith(b"\n"):
-                    break
-                lines.append(json.loads(line))
-            tap.kill()
-            lines += rest_of(tap.stdout)
+        lines = lines_before_a_kill(config, tmp_path, state, moments.randrange(1, 60))
         loaded |= {
             line["record"]["message_id"]
             for line in lines
@@ -340,16 +347,9 @@ def test_reading_talks_that_is_killed_and_resumed_misses_nothing(
     state: dict[str, Any] = {}
 
     for _ in range(kills):
-        with started(config, tmp_path, state) as tap:
-            lines = []
-            assert tap.stdout is not None
-            for _ in range(moments.randrange(600, 800)):
-                line = tap.stdout.readline()
-                if not line.endswith(b"\n"):
-                    break
-                lines.append(json.loads(line))
-            tap.kill()
-            lines += rest_of(tap.stdout)
+        lines = lines_before_a_kill(
+            config, tmp_path, state, moments.randrange(600, 800)
+        )
         loaded |= spoken(lines)
         state = last_state(lines) or state
     with started(config, tmp_path, state) as tap:

@@ -14,9 +14,8 @@ from tap_kommo_chats.check.lists import Lists
 from tap_kommo_chats.check.report import Line, Report
 from tap_kommo_chats.check.usable import usable_settings
 from tap_kommo_chats.kommo.auth import BearerToken, KommoAuthenticator
-from tap_kommo_chats.kommo.host import Host
-from tap_kommo_chats.kommo.limiter import RequestLimiter
 from tap_kommo_chats.redaction import Redaction
+from tap_kommo_chats.run.hosts import PACKAGE, host_at
 from tap_kommo_chats.settings.secrets import secrets_of
 from tap_kommo_chats.state.layout import MESSAGES, SEARCHED, TALK_MESSAGES
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from tap_kommo_chats.check.report import Sighting
     from tap_kommo_chats.settings.reader import Config
     from tap_kommo_chats.settings.values import CrmSettings, Settings
-
-_PACKAGE = "tap-kommo-chats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ class _Check:
             self._lists.look(self._usable.whole)
         self._ask()
         return Report(
-            version=version(_PACKAGE),
+            version=version(PACKAGE),
             streams=tuple(sorted(self._given.streams)),
             requests=self._budget.spent,
             lines=tuple(self._lines()),
@@ -96,7 +93,7 @@ class _Check:
         settings, questions = self._usable.crm, None
         if settings is not None and (crm := settings.crm) is not None:
             asker = Asker(
-                _host(crm.url, "crm_url", settings),
+                host_at(crm.url, "crm_url", settings, attempts=1),
                 "application/hal+json",
                 BearerToken(crm.access_token),
                 self._budget,
@@ -118,7 +115,7 @@ class _Check:
                 return ChatsAnswers()
             scope_id = f"{settings.channel_id}_{amojo_id}"
         asker = Asker(
-            _host(settings.api_url, "api_url", settings),
+            host_at(settings.api_url, "api_url", settings, attempts=1),
             "application/json",
             KommoAuthenticator(settings.channel_secret or ""),
             self._budget,
@@ -189,14 +186,3 @@ class _Check:
             if some is not None:
                 values = (getattr(some, field.name) for field in fields(some))
                 yield from (value for value in values if isinstance(value, Answer))
-
-
-def _host(url: str, setting: str, settings: Settings) -> Host:
-    return Host(
-        url,
-        setting,
-        f"{_PACKAGE}/{version(_PACKAGE)}",
-        settings.request_timeout,
-        RequestLimiter(settings.requests_per_second),
-        attempts=1,
-    )

@@ -17,8 +17,6 @@ from tap_kommo_chats.errors import (
     StopRequestedError,
 )
 from tap_kommo_chats.kommo.chats import ChatsApi
-from tap_kommo_chats.kommo.host import Host
-from tap_kommo_chats.kommo.limiter import RequestLimiter
 from tap_kommo_chats.records.conversations import CRM
 from tap_kommo_chats.records.runs import RunSummary
 from tap_kommo_chats.run.agenda import Agenda, set_aside
@@ -26,6 +24,7 @@ from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.directory import Whose, open_directory
 from tap_kommo_chats.run.find import Finder
 from tap_kommo_chats.run.frame import Frame
+from tap_kommo_chats.run.hosts import PACKAGE, host_at
 from tap_kommo_chats.run.mirror import open_mirror
 from tap_kommo_chats.run.plan import Plan
 from tap_kommo_chats.run.progress import Progress, Snapshot
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.tap_state import TapState
 
-_PACKAGE = "tap-kommo-chats"
 logger = logging.getLogger("tap-kommo-chats.chat_history")
 
 MakeRecord: TypeAlias = "Callable[[str, Row], Record]"
@@ -92,12 +90,15 @@ class Run:
             state.bookmarks, self._ledger, may_be_unlisted=settings.crm is not None
         )
         self._books = Books(self._ledger, state.bookmarks, self._witnesses, started_ms)
+        # A search that finds nothing may take long, and who waits wants to know.
         self._crm_host = (
-            None if settings.crm is None else self._host(settings.crm.url, "crm_url")
+            None
+            if settings.crm is None
+            else host_at(settings.crm.url, "crm_url", settings, self._tick)
         )
         directory = open_directory(self._crm_host, settings.crm)
         self.whose = Whose(settings, directory)
-        self._chats_host = self._host(settings.api_url, "api_url")
+        self._chats_host = host_at(settings.api_url, "api_url", settings)
         self._chats = ChatsApi(
             self._chats_host,
             lambda: self.whose.name,
@@ -201,7 +202,7 @@ class Run:
         return RunSummary(
             scope_id=self.whose.name,
             shard=str(self.settings.shard),
-            version=version(_PACKAGE),
+            version=version(PACKAGE),
             started_ms=self.started_ms,
             ended_ms=time.time_ns() // 1_000_000,
             is_complete=not self._problems(),
@@ -219,17 +220,6 @@ class Run:
     def requests_made(self) -> int:
         """How many requests the Chats API was sent, each attempt counted."""
         return self._chats_host.requests_made
-
-    def _host(self, url: str, setting: str) -> Host:
-        return Host(
-            url,
-            setting,
-            f"{_PACKAGE}/{version(_PACKAGE)}",
-            self.settings.request_timeout,
-            RequestLimiter(self.settings.requests_per_second),
-            # A search that finds nothing may take long, and who waits wants to know.
-            self._tick if setting == "crm_url" else lambda: None,
-        )
 
     def _problems(self) -> list[str]:
         return [

@@ -319,23 +319,23 @@ def find(
         StopRequestedError: If a signal asks to stop.
     """
 
-    def ours(source: Iterable[Conversation], at_once: int) -> Iterator[Conversation]:
+    def ours(
+        source: Iterable[Conversation], at_once: int
+    ) -> Iterator[list[Conversation]]:
         conversations = iter(source)
         while True:
             with interruptible():
                 some = list(islice(conversations, at_once))
             if not some:
                 return
-            for conversation in some:
-                if is_wanted(conversation.conversation_id):
-                    yield conversation
+            yield [each for each in some if is_wanted(each.conversation_id)]
 
     for source in sources:
-        for conversation in ours(source, _LISTED_AT_ONCE):
-            ledger.learn(conversation)
+        for some in ours(source, _LISTED_AT_ONCE):
+            ledger.learn_all(some)
     searched: Iterator[Conversation] = iter(())
     if crm is not None:
-        found = ours(crm, 1)
+        found = chain.from_iterable(ours(crm, 1))
         # What is wrong with the token is told before anything is read.
         first = next(found, None)
         searched = found if first is None else chain([first], found)

@@ -117,13 +117,20 @@ class SpanWalk(Generic[E]):
             parted = part(
                 span, [[e.at_ms for e in p.events if e.is_dated] for p in pages]
             )
-            spans.extend(parted.rest)
+            _add(parted.rest, spans)
             if parted.read is None:
                 return
             span = parted.read
         for page in pages:
             yield span, _events_of(span, whole, page.events)
         yield span, None
+
+
+def _add(rest: list[Span], spans: deque[Span]) -> None:
+    """Add spans, the longest first: its pages would else be what all wait for."""
+    ordered = sorted([*spans, *rest], key=lambda span: span.length_ms, reverse=True)
+    spans.clear()
+    spans.extend(ordered)
 
 
 def _events_of(span: Span, whole: Span, events: list[E]) -> list[E]:

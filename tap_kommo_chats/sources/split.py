@@ -54,6 +54,11 @@ class Span:
     to_ms: int
     pages_at_most: int | None = PAGES_AT_MOST
 
+    @property
+    def length_ms(self) -> int:
+        """How long it is, in milliseconds."""
+        return self.to_ms - (self.from_ms or 0)
+
     def is_exceeded_by(self, at_ms: int) -> bool:
         """Tell whether a server that heeds the span would not give such an event."""
         second = at_ms // SECOND_MS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -11,7 +10,7 @@ from tap_kommo_chats.records.conversations import Entry, Outcome
 from tap_kommo_chats.state.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tap_kommo_chats.records.conversations import Conversation
 
@@ -36,6 +35,22 @@ CREATE TABLE outcomes (
 );
 """
 
+# A source is added once, the later time counts, and what has messages goes on so.
+_LEARN = """
+INSERT INTO conversations (conversation_id, sources, last_activity_ms, has_messages)
+VALUES (?, ?, ?, ?)
+ON CONFLICT (conversation_id) DO UPDATE SET
+    sources = CASE
+        WHEN instr(' ' || sources || ' ', ' ' || excluded.sources || ' ')
+        THEN sources
+        ELSE sources || ' ' || excluded.sources
+    END,
+    last_activity_ms = max(
+        coalesce(last_activity_ms, excluded.last_activity_ms),
+        coalesce(excluded.last_activity_ms, last_activity_ms)
+    ),
+    has_messages = max(has_messages, excluded.has_messages)
+"""
 # All in one statement: Python hands the turn to another thread with each, and while
 # others read, it takes longer to get it back than the statement takes.
 _NOTE_ALL = """
@@ -86,62 +101,37 @@ class Ledger:
 
     def __init__(self) -> None:
         """Start with nothing known."""
-        self.size = 0
         self._scratch = Scratch(_TABLES)
         self._noted: dict[str, Noted] = {}
 
+    @property
+    def size(self) -> int:
+        """How many conversations are known."""
+        row = self._scratch.first("SELECT max(number) FROM conversations")
+        return (row[0] or 0) if row else 0
+
     def learn(self, conversation: Conversation) -> Entry:
-        """Add what a source knows to what is known.
+        """Add what a source knows to what is known, and return that.
 
         Args:
             conversation: A conversation as one source knows it.
-
-        Returns:
-            What is known of it now.
         """
-        new = Entry(
-            conversation.conversation_id,
-            (conversation.source,),
-            conversation.last_activity_ms,
-            has_messages=conversation.has_messages,
-        )
-        added = self._scratch.do(
-            "INSERT OR IGNORE INTO conversations"
-            " (conversation_id, sources, last_activity_ms, has_messages)"
-            " VALUES (?, ?, ?, ?)",
+        self.learn_all((conversation,))
+        rows = self._scratch.rows(_ENTRY, (conversation.conversation_id,))
+        return self._entry(next(rows))
+
+    def learn_all(self, conversations: Iterable[Conversation]) -> None:
+        """Add what a source knows of some conversations to what is known."""
+        learned = [
             (
-                new.conversation_id,
-                conversation.source,
-                new.last_activity_ms,
-                new.has_messages,
-            ),
-        )
-        known = None if added else self.entry(new.conversation_id)
-        if known is None:
-            self.size += 1
-            return new
-        times = [
-            moment
-            for moment in (known.last_activity_ms, new.last_activity_ms)
-            if moment is not None
+                each.conversation_id,
+                each.source,
+                each.last_activity_ms,
+                each.has_messages,
+            )
+            for each in conversations
         ]
-        entry = replace(
-            known,
-            sources=tuple(dict.fromkeys((*known.sources, conversation.source))),
-            last_activity_ms=max(times, default=None),
-            has_messages=known.has_messages or new.has_messages,
-        )
-        self._scratch.do(
-            "UPDATE conversations SET sources = ?, last_activity_ms = ?,"
-            " has_messages = ? WHERE conversation_id = ?",
-            (
-                " ".join(entry.sources),
-                entry.last_activity_ms,
-                entry.has_messages,
-                entry.conversation_id,
-            ),
-        )
-        return entry
+        self._scratch.do_many(_LEARN, learned)
 
     def entry(self, conversation_id: str) -> Entry | None:
         """Return what is known of a conversation; None when no source named it."""

@@ -6,11 +6,11 @@ import logging
 import re
 from contextlib import closing
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tap_kommo_chats.records.conversations import CONFIG, STATE, TALK, Conversation
-from tap_kommo_chats.run.search import Search, plan_search
-from tap_kommo_chats.run.threads import Failure, Idle, Part, read_all
+from tap_kommo_chats.run.search import Search, plan_search, plan_way_back
+from tap_kommo_chats.run.threads import Failure, Idle, J, P, Part, read_all
 from tap_kommo_chats.sources.account import check_account
 from tap_kommo_chats.sources.crm import CrmSource
 from tap_kommo_chats.sources.events import ChatEvents
@@ -25,22 +25,33 @@ from tap_kommo_chats.state.seen_talks import SeenTalks
 from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from tap_kommo_chats.kommo.pages import Page
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.run.directory import Directory
     from tap_kommo_chats.settings.values import CrmSettings, Settings
     from tap_kommo_chats.sources import Source
     from tap_kommo_chats.sources.events import Event
     from tap_kommo_chats.sources.listing import Report
-    from tap_kommo_chats.sources.split import Span
+    from tap_kommo_chats.sources.numbers import WayBack
     from tap_kommo_chats.state.bookmarks import Bookmarks
-    from tap_kommo_chats.state.search_mark import SearchMark
+    from tap_kommo_chats.state.tap_state import TapState
 
 logger = logging.getLogger("tap-kommo-chats")
+
+
+class Watch(NamedTuple):
+    """How a run goes on while conversations are found.
+
+    Attributes:
+        interruptible: What a signal may break into.
+        tick: Shows how far the run is. Called in its own thread only.
+    """
+
+    interruptible: Callable[[], AbstractContextManager[None]]
+    tick: Callable[[], None]
+
 
 _LISTED_AT_ONCE = 500
 """So many of a list may be asked for before a signal is looked at."""
@@ -59,6 +70,7 @@ class Finder:
         memory: Which of its events were acted on.
         has_begun: Whether the sources are being gone through, or were.
         has_ended: Whether they were, so that no more conversations can turn up.
+        way_back: Which talks are asked for by their numbers; None for none.
         since_ms: For each stream that lags less than another one in what the CRM was
             searched for, where what it has not written begins, in milliseconds since
             1970.
@@ -69,8 +81,8 @@ class Finder:
         settings: Settings,
         ledger: Ledger,
         directory: Directory | None,
-        marks: Mapping[str, SearchMark],
-        interruptible: Callable[[], AbstractContextManager[None]],
+        state: TapState,
+        watch: Watch,
     ) -> None:
         """Keep where to look; nothing is asked yet.
 
@@ -78,8 +90,8 @@ class Finder:
             settings: Say which sources there are.
             ledger: Learns what they know.
             directory: The account's CRM, and which it is; None when there is none.
-            marks: The search mark of each selected stream, by its name.
-            interruptible: What a signal may break into.
+            state: Has the search mark of each selected stream.
+            watch: How the run goes on meanwhile.
         """
         self.bad_entries = 0
         self.problems: list[str] = []
@@ -89,12 +101,14 @@ class Finder:
         self.memory: EventMemory[Event] = EventMemory({}, None)
         self.has_begun = False
         self.has_ended = False
+        self.way_back: WayBack | None = None
         self.since_ms: Mapping[str, int] = {}
         self._settings = settings
         self._ledger = ledger
         self._directory = directory
-        self._marks = marks
-        self._interruptible = interruptible
+        self._marks = state.marks
+        self._talks = state.talks
+        self._watch = watch
         self._teller = Teller(logger)
 
     def find(
@@ -114,17 +128,22 @@ class Finder:
         if crm is not None and directory is not None:
             api = directory.crm
             search = self._plan(crm, started_ms, from_beginning=from_beginning)
-            self.since_ms = search.since_ms
+            is_read = self._is_read(bookmarks, from_beginning=from_beginning)
+            self.way_back = plan_way_back(
+                crm, self._marks, is_read, from_beginning=from_beginning
+            )
+            # What is found by its number may be of any time.
+            self.since_ms = search.since_ms if self.way_back is None else {}
             self.memory = self._remembered(search)
             events = ChatEvents(
                 api, search.window, self.memory, self._together, self._keep_events
             )
             source = CrmSource(
-                api,
                 self.seen_talks,
                 crm.origins,
                 events,
-                self._is_read(bookmarks, from_beginning=from_beginning),
+                is_read,
+                self.way_back,
             )
             searched = self._searched(directory, source, search, bookmarks)
         try:
@@ -133,7 +152,7 @@ class Finder:
                 self._ledger,
                 lists(settings, bookmarks.pending(started_ms), self._report),
                 searched,
-                interruptible=self._interruptible,
+                interruptible=self._watch.interruptible,
             )
         finally:
             self._teller.sum_up()
@@ -160,6 +179,9 @@ class Finder:
             return
         since_ms = started_ms - margin_ms(self._settings.lookback_ms)
         mark.move(crm.origins.names, started_ms, self.memory.written(since_ms))
+        if crm.numbers is not None and self.way_back is not None:
+            following = self.way_back.following
+            mark.move_number(crm.origins.names, crm.numbers.first, following)
 
     def _remembered(self, search: Search) -> EventMemory[Event]:
         """Take over what the last search acted on, if it did for all streams alike."""
@@ -186,14 +208,13 @@ class Finder:
             )
 
     def _together(
-        self, spans: deque[Span], read: Callable[[Span], Iterable[Page]]
-    ) -> Generator[tuple[Span, Page | None], None, None]:
-        """Go through the pages of several spans of time at once."""
-        with closing(read_all(spans, read, self._settings.max_concurrency)) as events:
+        self, jobs: Iterable[J], read: Callable[[J], Iterable[P]]
+    ) -> Generator[tuple[J, P | None], None, None]:
+        """Ask for several things at once, with threads."""
+        with closing(read_all(jobs, read, self._settings.max_concurrency)) as events:
             for event in events:
-                if self._directory is not None:
-                    # Only this thread shows how far the run is.
-                    self._directory.host.on_request()
+                # Only this thread shows how far the run is.
+                self._watch.tick()
                 if isinstance(event, Failure):
                     raise event.error
                 if not isinstance(event, Idle):
@@ -229,11 +250,17 @@ class Finder:
 
     def _is_read(
         self, bookmarks: Bookmarks, *, from_beginning: bool
-    ) -> Callable[[str], bool]:
-        """Say which conversations need no reading because they turn up."""
-        if MESSAGES not in self._marks:
-            return lambda _: True
-        return lambda id_: not from_beginning and bookmarks.is_covered(id_)
+    ) -> Callable[[Conversation], bool]:
+        """Say what needs no reading because it turns up."""
+        reads_own, talks = MESSAGES in self._marks, self._talks
+
+        def is_read(found: Conversation) -> bool:
+            id_ = found.conversation_id
+            if found.source == TALK:
+                return talks is None or talks.is_covered(id_)
+            return not reads_own or (not from_beginning and bookmarks.is_covered(id_))
+
+        return is_read
 
     def _searched(
         self,
@@ -247,8 +274,10 @@ class Finder:
         for conversation in source:
             if conversation.source != TALK:
                 yield conversation
-            elif TALK_MESSAGES in self._marks:
+            elif self._talks is not None:
                 self.native.learn(conversation)
+        if self.way_back is not None and self._talks is None:
+            logger.info("%s", self.way_back)
         self.problems += source.problems
         others = source.other_origins()
         if source.has_matched or not others or not search.window.is_first:

@@ -22,7 +22,7 @@ from tap_kommo_chats.records.runs import RunSummary
 from tap_kommo_chats.run.agenda import Agenda, set_aside
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.directory import Whose, open_directory
-from tap_kommo_chats.run.find import Finder
+from tap_kommo_chats.run.find import Finder, Watch
 from tap_kommo_chats.run.frame import Frame
 from tap_kommo_chats.run.hosts import PACKAGE, host_at
 from tap_kommo_chats.run.mirror import open_mirror
@@ -104,9 +104,8 @@ class Run:
             lambda: self.whose.name,
             settings.channel_secret or "",
         )
-        self._finder = Finder(
-            settings, self._ledger, directory, state.marks, stop.interruptible
-        )
+        watch = Watch(stop.interruptible, self._tick)
+        self._finder = Finder(settings, self._ledger, directory, state, watch)
         self._frame = Frame(settings, started_ms, stop, output)
         self._mirror = open_mirror(directory, self._finder, state.written, self._frame)
         self._talks = open_talks(directory, self._finder, state, self._frame)
@@ -141,6 +140,7 @@ class Run:
         how = Reads(
             self._pages,
             lambda job, row: make_record(job.conversation_id, row),
+            came=self._came,
             release=self._chats.release,
             stop=self._chats_host.stop,
         )
@@ -258,6 +258,10 @@ class Run:
                 pass
         except StopRequestedError:
             self._stop_if_asked()
+
+    def _came(self, job: ReadJob) -> None:
+        if self._finder.way_back is not None:
+            self._finder.way_back.came(job.conversation_id)
 
     def _pages(self, job: ReadJob) -> Iterable[HistoryPage]:
         return self._chats.history(

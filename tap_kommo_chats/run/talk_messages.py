@@ -144,6 +144,7 @@ class TalkReader:
             self._pages,
             lambda job, row: self._record(job, row, masked),
             is_wanted=self._is_fresh,
+            came=self._came,
             ended=self._note_read,
             failed=self._forget,
         )
@@ -167,6 +168,10 @@ class TalkReader:
                     id_ = job.conversation_id
                     self._chats.bookmarks.owe(id_, job.activity_ms)
 
+    def _came(self, job: ReadJob) -> None:
+        if self._chats.finder.way_back is not None:
+            self._chats.finder.way_back.came(job.conversation_id)
+
     def _note_read(self, job: ReadJob) -> None:
         talk_id = int(job.conversation_id)
         chat_id = self._chat(talk_id).chat_id
@@ -183,6 +188,8 @@ class TalkReader:
         self.problems += [f"of talks: {problem}" for problem in tally.problems()]
         told = str(tally).replace("conversations", "talks").capitalize()
         logger.info("%s; messages: %d", told, self.written)
+        if self._chats.finder.way_back is not None:
+            logger.info("%s", self._chats.finder.way_back)
 
     def _complete(self) -> None:
         self._books.close()
@@ -200,8 +207,16 @@ class TalkReader:
         for talk_id, at_ms in chats.bookmarks.pending(chats.run.started_ms):
             chats.finder.native.learn(Conversation(talk_id, STATE, at_ms))
         agenda = Agenda(self._plan, chats.bookmarks, self._books, self._witnesses)
-        for job in agenda.jobs(self._entries(), lambda: None):
+        for job in agenda.jobs(self._affordable(), lambda: None):
             yield self._own_part(job)
+
+    def _affordable(self) -> Iterator[Entry]:
+        """Go through the talks, and leave to later runs what may cost no more."""
+        way_back = self._chats.finder.way_back
+        for entry in self._entries():
+            if way_back is not None and way_back.leaves(entry.conversation_id):
+                continue
+            yield entry
 
     def _job_of(self, entry: Entry) -> list[ReadJob]:
         """Say what to read of a talk, if there is anything."""

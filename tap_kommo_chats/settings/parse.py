@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import SettingsError
 from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.identifiers import UUID, normal_id, segment_flaw
-from tap_kommo_chats.origins import EVERY, Origins
 from tap_kommo_chats.printable import printable
-from tap_kommo_chats.settings.reader import Reader, kind_of
+from tap_kommo_chats.settings.crm import CrmReader
+from tap_kommo_chats.settings.reader import kind_of
 from tap_kommo_chats.settings.schema import (
     DEFAULT_API_URL,
     DEFAULT_LOOKBACK_DAYS,
@@ -21,7 +19,7 @@ from tap_kommo_chats.settings.schema import (
     DEFAULT_REQUEST_TIMEOUT,
     DEFAULT_REQUESTS_PER_SECOND,
 )
-from tap_kommo_chats.settings.values import CrmSettings, Settings, SQLSettings
+from tap_kommo_chats.settings.values import Settings, SQLSettings
 from tap_kommo_chats.sharding import WHOLE, Shard
 from tap_kommo_chats.times import DAY_MS, instant_ms
 
@@ -35,13 +33,6 @@ _SOURCES = (
     "crm_url",
 )
 """The settings that say where conversations come from. They add up."""
-
-_OF_A_CHANNEL = (
-    *("channel_secret", "scope_id", "channel_id", "conversation_ids"),
-    *("conversations_file", "conversations_sql_url", "conversations_sql_query"),
-    "crm_origins",
-)
-"""The settings that make sense with a channel of one's own only."""
 
 _AN_HOUR = 3_600
 """Seconds."""
@@ -105,15 +96,8 @@ def parse_settings(config: Config) -> Settings:
     return settings
 
 
-class _Parser(Reader):
+class _Parser(CrmReader):
     """Reads each of the tap's settings."""
-
-    @property
-    def has_channel(self) -> bool:
-        """Whether a channel of one's own is meant."""
-        given = (self.config.get(name) for name in _OF_A_CHANNEL)
-        is_meant = any(value is not None and value != [] for value in given)
-        return is_meant or self.config.get("crm_url") is None
 
     def channel_secret(self) -> str | None:
         if not self.has_channel:
@@ -240,66 +224,6 @@ class _Parser(Reader):
             "conversations_sql_query", "a SELECT with a column conversation_id"
         )
         return None if url is None or query is None else SQLSettings(url, query)
-
-    def crm(self) -> CrmSettings | None:
-        together = ("crm_url", "crm_access_token")
-        names = (*together, "crm_origins") if self.has_channel else together
-        if self.config.get("crm_url") is None and self.native_channels():
-            self.problems.append(
-                "native_channels needs the CRM: write crm_url and crm_access_token"
-            )
-        if not self.all_or_none(*names):
-            return None
-        url = self.url("crm_url", "https://example.kommo.com")
-        token = self.text("crm_access_token", "a long-lived token of your integration")
-        if token is not None and not re.fullmatch(r"[!-~]+", token):
-            self.problems.append(
-                "crm_access_token has white space or what is no ASCII in it: copy the "
-                "token anew"
-            )
-        native = self.native_channels()
-        own = self.own_origins() if self.has_channel else frozenset()
-        if token is None or (self.has_channel and not own):
-            return None
-        # Without a channel of one's own all others are looked at, if not read.
-        looked_at = native or frozenset(() if self.has_channel else (EVERY,))
-        return CrmSettings(url, token, Origins(own, looked_at), bool(native))
-
-    def native_channels(self) -> frozenset[str]:
-        given = self.config.get("native_channels")
-        if isinstance(given, str):
-            # As it comes from the environment.
-            with suppress(ValueError):
-                given = json.loads(given.lower() if given.isalpha() else given)
-        if given is None or given is False:
-            return frozenset()
-        if given is True:
-            return frozenset((EVERY,))
-        if (
-            isinstance(given, list)
-            and given
-            and all(isinstance(origin, str) and origin.strip() for origin in given)
-        ):
-            return frozenset(origin.strip() for origin in given)
-        self.problems.append(
-            "native_channels is neither true nor false nor a list of texts: write true "
-            'for all channels that are not your own, or some, such as ["waba"]'
-        )
-        return frozenset()
-
-    def own_origins(self) -> frozenset[str]:
-        origins = self.config.get("crm_origins")
-        if (
-            not isinstance(origins, list)
-            or not origins
-            or not all(isinstance(origin, str) and origin.strip() for origin in origins)
-        ):
-            self.problems.append(
-                "crm_origins is not a list of texts: write the origins of your "
-                'channel\'s talks, such as ["amo.ext.12345678"]'
-            )
-            return frozenset()
-        return frozenset(origin.strip() for origin in origins)
 
     def shard(self) -> Shard:
         given = self.config.get("shard")

@@ -11,6 +11,7 @@ DEFAULT_REQUEST_TIMEOUT = 30
 DEFAULT_LOOKBACK_DAYS = 1
 DEFAULT_MAX_CONCURRENCY = 8
 DEFAULT_REQUESTS_PER_SECOND = 7
+DEFAULT_TALK_IDS_REQUESTS = 5000
 
 SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -95,6 +96,22 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         description="Whether the messages of channels that are not your own are read, "
         "such as WhatsApp's: true, or a list of origins. Needs the CRM, a plan with "
         'the Chats API add-on, and a token with the scope "External chat history".',
+    ),
+    th.Property(
+        "talk_ids",
+        th.StringType,
+        title="Talk ids",
+        description="Numbers of talks that are asked for besides those that the CRM "
+        "lists, such as 1-250000, because its list may end early. Goes on over many "
+        "runs.",
+    ),
+    th.Property(
+        "talk_ids_requests",
+        th.IntegerType,
+        default=DEFAULT_TALK_IDS_REQUESTS,
+        title="Requests for talk ids",
+        description="How many requests one run makes for talk_ids, to find talks and "
+        "to read them. What was begun is ended, which may take some more.",
     ),
     th.Property(
         "ignored_conversation_ids",

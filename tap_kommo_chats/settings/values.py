@@ -23,6 +23,21 @@ class SQLSettings:
     query: str
 
 
+@dataclass(frozen=True, slots=True)
+class TalkNumbers:
+    """Talks that are asked for by their numbers.
+
+    Attributes:
+        first: The first number.
+        last: The last one.
+        requests: How many requests one run may make for them.
+    """
+
+    first: int
+    last: int
+    requests: int
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class CrmSettings:
     """The account's CRM.
@@ -32,12 +47,14 @@ class CrmSettings:
         access_token: The bearer token.
         origins: The channels that are looked at.
         reads_native: Whether the messages of the native ones are read.
+        numbers: Which talks are asked for by their numbers; None for none.
     """
 
     url: str
     access_token: str
     origins: Origins
     reads_native: bool = False
+    numbers: TalkNumbers | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

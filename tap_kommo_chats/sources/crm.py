@@ -28,10 +28,10 @@ from tap_kommo_chats.sources.talk_lookup import TalkLookup, read_talks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_kommo_chats.kommo.crm import CrmApi
     from tap_kommo_chats.origins import Origins
     from tap_kommo_chats.records.talks import Talk
     from tap_kommo_chats.sources.events import Event
+    from tap_kommo_chats.sources.numbers import WayBack
     from tap_kommo_chats.state.seen_talks import SeenTalks
 
 logger = logging.getLogger("tap-kommo-chats")
@@ -54,29 +54,29 @@ class CrmSource:
 
     def __init__(
         self,
-        crm: CrmApi,
         seen: SeenTalks,
         origins: Origins,
         events: ChatEvents,
-        is_read: Callable[[str], bool],
+        is_read: Callable[[Conversation], bool],
+        way_back: WayBack | None = None,
     ) -> None:
         """Say what to look for; nothing is asked before it is iterated.
 
         Args:
-            crm: The account's CRM.
             seen: Keeps the talks that were seen, so that none is asked for twice.
             origins: The channels that are looked at.
             events: Those of the time to look at.
-            is_read: Tells whether a conversation was read before.
+            is_read: Tells what needs no reading because it turns up.
+            way_back: Which talks to ask for by their numbers; None for none.
         """
         self.problems: list[str] = []
         self.has_matched = False
-        self._crm = crm
         self._seen = seen
         self._origins = origins
         self._is_read = is_read
         self._events = events
-        self._lookup = TalkLookup(crm, seen)
+        self._way_back = way_back
+        self._lookup = TalkLookup(events.crm, seen, events.together)
         self._first = FirstSearch(events.window.from_ms)
         self._others: list[tuple[str, str]] = []
         self._lost = 0
@@ -91,6 +91,8 @@ class CrmSource:
             yield from self._listed()
         for events in self._events:
             yield from self._of_events(events)
+        if self._way_back is not None:
+            yield from self._numbered(self._way_back)
         self._judge()
         self._tell()
 
@@ -108,7 +110,7 @@ class CrmSource:
         return ", ".join(named + ["..."] * (len(others) > _ORIGINS_AT_MOST))
 
     def _listed(self) -> Iterator[Conversation]:
-        for page in self._crm.talks():
+        for page in self._events.crm.talks():
             talks = read_talks(page.rows)
             new = [t for t in talks if not self._seen.was_asked_for(t.talk_id)]
             self._first.saw_talks(new, page.ending)
@@ -117,6 +119,14 @@ class CrmSource:
                 # Nothing else tells yet when something happened in it. It is too late
                 # a time, when the talk was closed or read since.
                 yield from self._of_talk(talk, talk.updated_ms)
+            self._note_others()
+
+    def _numbered(self, way_back: WayBack) -> Iterator[Conversation]:
+        for talks in way_back.talks(self._lookup, self._seen):
+            for talk in talks:
+                for conversation in self._of_talk(talk, talk.updated_ms):
+                    way_back.note(conversation)
+                    yield conversation
             self._note_others()
 
     def _of_events(self, events: list[Event]) -> Iterator[Conversation]:
@@ -181,9 +191,11 @@ class CrmSource:
             if talk.chat_id is None:
                 self._events.memory.doubt(event.at_ms)
             yield from self._of_talk(talk, event.at_ms, has_messages=has_messages)
-        elif talk.chat_id is not None and not self._is_read(talk.chat_id):
-            # Nothing new is in it, but it shows up for the first time.
-            yield from self._of_talk(talk, None)
+        elif talk.chat_id is not None:
+            # Nothing new is in it, but it may show up for the first time.
+            for found in self._of_talk(talk, None):
+                if not self._is_read(found):
+                    yield found
 
     def _of_talk(
         self, talk: Talk, at_ms: int | None, *, has_messages: bool = False

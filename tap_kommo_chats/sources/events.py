@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tap_kommo_chats.kommo.crm import CrmApi
     from tap_kommo_chats.kommo.pages import Page
-    from tap_kommo_chats.sources.spans import Together
+    from tap_kommo_chats.sources.together import Together
     from tap_kommo_chats.state.event_memory import EventMemory, Walk
 
 MESSAGE_TYPES = ("incoming_chat_message", "outgoing_chat_message")
@@ -124,8 +124,10 @@ class ChatEvents:
     """The events of a window that have to be acted on, once.
 
     Attributes:
+        crm: The account's CRM.
         window: The time to look at.
         memory: Tells what the last search acted on.
+        together: Goes through several spans at once, or asks for other things.
         refused: The types that the CRM does not take.
         is_endless: Whether its pages did not come to an end, so that some may be
             missing.
@@ -145,20 +147,20 @@ class ChatEvents:
             crm: The account's CRM.
             window: The time to look at.
             memory: Tells what the last search acted on.
-            together: Goes through several spans at once.
+            together: See above.
             keep: Is told of all events that are met, and of those to be acted on.
         """
         self.refused: list[str] = []
         self.is_endless = False
-        self._crm = crm
+        self.crm = crm
         self.window = window
         self.memory = memory
-        self._together = together
+        self.together = together
         self._keep = keep
         self._pages_read = 0
 
     def __iter__(self) -> Iterator[list[Event]]:
-        """Yield the events of each page, perhaps of several mixed.
+        """Yield events, those of one or of several pages at once.
 
         Raises:
             BadRequestError: If the CRM takes none of the types.
@@ -188,13 +190,13 @@ class ChatEvents:
             # A second more at each edge, because nobody documents whose it is.
             is_whole = span.from_ms is None or span.from_ms == self.window.from_ms
             begin = span.from_ms if is_whole else (span.from_ms or 0) - SECOND_MS
-            return self._crm.events(types, begin, span.to_ms)
+            return self.crm.events(types, begin, span.to_ms)
 
         whole = Span(self.window.from_ms, self.window.to_ms)
         before = self._pages_read
         walks: defaultdict[Span, Walk[Event]] = defaultdict(self.memory.walk)
         try:
-            for span, events in SpanWalk(pages_of, self._together, self._read).walk(
+            for span, events in SpanWalk(pages_of, self.together, self._read).walk(
                 whole
             ):
                 walk = walks[span]

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from tap_kommo_chats.sources.split import FIRST_PAGES, Span, part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tap_kommo_chats.kommo.pages import Ending, Page
-
-Together: TypeAlias = """Callable[
-    [deque[Span], Callable[[Span], Iterable[Page]]],
-    Generator[tuple[Span, Page | None], None, None],
-]"""
-"""Goes through the pages of several spans at once, those put into the deque meanwhile
-included. After the last page of a span comes None."""
+    from tap_kommo_chats.sources.together import Together
 
 
 class _Event(Protocol):
@@ -77,8 +71,8 @@ class SpanWalk(Generic[E]):
         """Go through a span.
 
         Yields:
-            Events with the part of the span that they are of, page by page, those of
-            several parts mixed. None after the last events of a part.
+            Events with the part of the span that they are of, those of several parts
+            mixed. None after the last events of a part.
         """
         spans = deque([replace(whole, pages_at_most=FIRST_PAGES)])
         held: defaultdict[Span, list[_Read[E]]] = defaultdict(list)
@@ -121,8 +115,11 @@ class SpanWalk(Generic[E]):
             if parted.read is None:
                 return
             span = parted.read
-        for page in pages:
-            yield span, _events_of(span, whole, page.events)
+        # All at once, because what they lead to is then asked for at once.
+        yield (
+            span,
+            _events_of(span, whole, chain.from_iterable(p.events for p in pages)),
+        )
         yield span, None
 
 
@@ -133,7 +130,7 @@ def _add(rest: list[Span], spans: deque[Span]) -> None:
     spans.extend(ordered)
 
 
-def _events_of(span: Span, whole: Span, events: list[E]) -> list[E]:
+def _events_of(span: Span, whole: Span, events: Iterable[E]) -> list[E]:
     """Pick those of a part of a span, and of no other part."""
     is_youngest, is_oldest = span.to_ms == whole.to_ms, span.from_ms == whole.from_ms
     return [

@@ -7,6 +7,8 @@ what it leaves out is asked for alone, and where that is most, so is all from th
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import BadRequestError, ForbiddenError, NotFoundError
@@ -17,13 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tap_kommo_chats.kommo.crm import CrmApi
+    from tap_kommo_chats.sources.together import Together
     from tap_kommo_chats.state.seen_talks import SeenTalks
 
-_AT_ONCE = 50
+AT_ONCE = 50
 """Asked for in one request: as many as keep its address below 2 kB."""
 
 _NAMED_AT_MOST = 10
 _TALK = "talk"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A page of talks that were asked for by their numbers."""
+
+    talks: list[Talk]
+    is_heeded: bool
 
 
 class TalkLookup:
@@ -35,26 +46,59 @@ class TalkLookup:
         hidden_names: The first of it, such as `talk 7`.
     """
 
-    def __init__(self, crm: CrmApi, seen: SeenTalks) -> None:
+    def __init__(self, crm: CrmApi, seen: SeenTalks, together: Together) -> None:
         """Ask nothing yet.
 
         Args:
             crm: The account's CRM.
             seen: Keeps what is found.
+            together: Asks for several at once.
         """
         self.hidden = 0
         self.hidden_names: list[str] = []
         self._crm = crm
         self._seen = seen
+        self._together = together
         self._asked_singly: set[str] = set()
+        self._is_proven = False
 
     def find(self, talk_ids: Iterable[int]) -> None:
         """Ask for talks that are not known yet."""
         unknown = {id_ for id_ in talk_ids if not self._seen.was_asked_for(id_)}
-        for some in _batches(unknown):
-            self._ask(
-                _TALK, some, self._numbered, self._alone, self._seen.was_asked_for
-            )
+        batches = list(_batches(unknown))
+        together: Callable[[Sequence[int]], object] = self._several
+        if self._is_proven and _TALK not in self._asked_singly:
+            # One after the other they would hold up the search, which finds them.
+            with closing(self._together(batches, self._numbered)) as coming:
+                for _, answer in coming:
+                    self._seen.keep([] if answer is None else answer.talks)
+            together = _is_done
+        for some in batches:
+            self._ask(_TALK, some, together, self._alone, self._seen.was_asked_for)
+
+    def find_some(self, talk_ids: Sequence[int]) -> int:
+        """Ask for talks of which many may not be there, at most `AT_ONCE`.
+
+        What the filter leaves out is believed not to be there, if that is so of the
+        last of it, asked for alone.
+
+        Args:
+            talk_ids: Numbers, in their order.
+
+        Returns:
+            How many requests that took, or one more.
+        """
+        is_heeded = _TALK not in self._asked_singly and self._several(talk_ids)
+        left_out = [id_ for id_ in talk_ids if not self._seen.was_asked_for(id_)]
+        if not left_out:
+            return 1
+        if is_heeded and not self._alone(left_out[-1]):
+            return 2
+        self._asked_singly.add(_TALK)
+        for talk_id in left_out:
+            if not self._seen.was_asked_for(talk_id):
+                self._alone(talk_id)
+        return 1 + len(left_out)
 
     def find_of(self, owners: Iterable[Owner]) -> None:
         """Ask for the talks of those whose talks were not asked for yet."""
@@ -79,7 +123,7 @@ class TalkLookup:
         self,
         kind: str,
         numbers: Sequence[int],
-        together: Callable[[Sequence[int]], None],
+        together: Callable[[Sequence[int]], object],
         alone: Callable[[int], bool],
         is_known: Callable[[int], bool],
     ) -> None:
@@ -91,16 +135,29 @@ class TalkLookup:
         if is_shared and 2 * sum(left_out) > len(numbers):
             self._asked_singly.add(kind)
 
-    def _numbered(self, talk_ids: Sequence[int]) -> None:
+    def _several(self, talk_ids: Sequence[int]) -> bool:
+        """Ask for some talks; tell whether the filter is heeded."""
+        is_heeded = True
+        for answer in self._numbered(talk_ids):
+            self._seen.keep(answer.talks)
+            is_heeded = answer.is_heeded
+        found = sum(map(self._seen.was_asked_for, talk_ids))
+        self._is_proven |= is_heeded and 2 * found > len(talk_ids)
+        return is_heeded
+
+    def _numbered(self, talk_ids: Sequence[int]) -> Iterator[_Answer]:
+        """Ask for some talks. For any number of threads."""
         try:
             for page in self._crm.talks_numbered(talk_ids):
-                talks = self._keep(page.rows)
-                if any(talk.talk_id not in talk_ids for talk in talks):
-                    # The filter is not heeded, and what comes is the list of all.
+                talks = read_talks(page.rows)
+                # Else what comes is the list of all.
+                is_heeded = all(talk.talk_id in talk_ids for talk in talks)
+                yield _Answer(talks, is_heeded)
+                if not is_heeded:
                     return
         except (BadRequestError, ForbiddenError, NotFoundError):
             # Each is asked for alone.
-            return
+            yield _Answer([], is_heeded=False)
 
     def _alone(self, talk_id: int) -> bool:
         """Ask for one talk; tell whether it is there."""
@@ -177,7 +234,11 @@ def read_talks(rows: Iterable[object]) -> list[Talk]:
     return [talk for talk in map(read_talk, rows) if talk is not None]
 
 
+def _is_done(_numbers: Sequence[int]) -> None:
+    """Ask for nothing that was asked for already."""
+
+
 def _batches(numbers: set[int]) -> Iterator[Sequence[int]]:
     ordered = sorted(numbers)
-    for first in range(0, len(ordered), _AT_ONCE):
-        yield ordered[first : first + _AT_ONCE]
+    for first in range(0, len(ordered), AT_ONCE):
+        yield ordered[first : first + AT_ONCE]

@@ -11,10 +11,12 @@ Each stream has a part of its own:
                       "unread": {"<conversation id>": <milliseconds>, ...},
                       "searched_until": {"<origin>": <milliseconds>, ...},
                       "events": {"<quarter of an hour>": "<count and digest>", ...},
+                      "numbers": {"<first> <origin>": <number of the next talk>, ...},
                       "shard": "<number>/<of>"},
      "talk_messages": the same by "<talk's number>",
                       and "chats": {"<digest>": <talk's number>, ...},
-     "talks": {"version": 1, "searched_until": {...}, "events": {...}, "shard": ...},
+     "talks": {"version": 1, "searched_until": {...}, "events": {...},
+               "numbers": {...}, "shard": ...},
      "conversations": the same,
      "chat_events": the same,
      "leads": the same, and "rows": {"<number>": "<digest> <hour>", ...},
@@ -75,6 +77,7 @@ TROUBLES = "troubles"
 UNREAD = "unread"
 SEARCHED_UNTIL = "searched_until"
 EVENTS = "events"
+NUMBERS = "numbers"
 SHARD = "shard"
 ROWS = "rows"
 CHATS = "chats"
@@ -82,7 +85,7 @@ CHATS = "chats"
 _SHOWN_AT_MOST = 60
 """Characters of a name or an id that are shown."""
 
-_OF_ALL = (VERSION, SEARCHED_UNTIL, EVENTS, SHARD)
+_OF_ALL = (VERSION, SEARCHED_UNTIL, EVENTS, NUMBERS, SHARD)
 _OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED, TROUBLES, UNREAD)
 _NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(MIRRORED, (VERSION, ROWS)),
@@ -185,7 +188,7 @@ def _check_version(part: Mapping[str, object]) -> None:
 
 
 def _check_times(part: Mapping[str, object]) -> None:
-    for name in (SEARCHED_UNTIL, CHATS):
+    for name in (SEARCHED_UNTIL, NUMBERS, CHATS):
         _check_object(name, part.get(name, {}))
     for name in (OWED, UNREAD):
         _check_object(name, part.get(name, {}), has_ids=True)

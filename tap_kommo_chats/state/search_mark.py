@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tap_kommo_chats.sharding import WHOLE, Shard
 from tap_kommo_chats.state.layout import (
     EVENTS,
+    NUMBERS,
     SEARCHED_UNTIL,
     SHARD,
     THIS_VERSION,
@@ -58,6 +59,24 @@ class SearchMark:
         events: dict[str, str] = self._state.get(EVENTS, {})
         return events
 
+    def next_number(self, origins: Iterable[str], first: int) -> int:
+        """Tell up to where talks were asked for by their numbers.
+
+        Args:
+            origins: The origins that are looked for.
+            first: The number at which that begins.
+
+        Returns:
+            The number of the next one.
+        """
+        numbers: dict[str, int] = self._state.get(NUMBERS, {})
+        return max(first, min(numbers.get(f"{first} {o}", first) for o in origins))
+
+    def move_number(self, origins: Iterable[str], first: int, following: int) -> None:
+        """Note that all of the talks before a number was written, or is owed."""
+        keys = [f"{first} {origin}" for origin in sorted(origins)]
+        self._state[NUMBERS] = dict.fromkeys(keys, following)
+
     def move(
         self, origins: Iterable[str], start_ms: int, events: Mapping[str, str]
     ) -> None:
@@ -89,4 +108,5 @@ class SearchMark:
         if not shard.is_within(before):
             self._state.pop(SEARCHED_UNTIL, None)
             self._state.pop(EVENTS, None)
+            self._state.pop(NUMBERS, None)
         return before

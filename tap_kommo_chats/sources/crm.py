@@ -273,7 +273,7 @@ class CrmSource:
             logger.log(
                 logging.INFO if list_gap is None else logging.WARNING,
                 "The CRM may not have shown all to this first search: %s. What neither "
-                "names is read when something happens in it, or when another list of "
-                "conversations has it",
+                "names is read when something happens in it, when another list of "
+                "conversations has it, or when talk_ids names it",
                 "; ".join(gaps),
             )

@@ -10,6 +10,7 @@ from tap_kommo_chats.errors import SettingsError
 from tap_kommo_chats.origins import EVERY, Origins
 from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
+from tap_kommo_chats.settings.values import TalkNumbers
 from tap_kommo_chats.sharding import WHOLE, Shard
 
 CHANNEL = "f62a0162-46a7-430e-b06c-0ef798d76a21"
@@ -155,6 +156,22 @@ def test_native_channels_need_the_crm() -> None:
     problem = problem_with(native_channels=True)
 
     assert problem.startswith("native_channels needs the CRM: write crm_url and")
+
+
+def test_talk_ids_are_a_range_of_numbers() -> None:
+    crm = parse_settings({**GOOD, **CRM, "talk_ids": "5-300"}).crm
+
+    assert crm is not None
+    assert crm.numbers == TalkNumbers(5, 300, 5000)
+
+
+@pytest.mark.parametrize("given", ["5", "0-5", "7-6", "1-2-3", "-1-5", "", 7, [1, 2]])
+def test_talk_ids_of_another_kind_are_refused(given: object) -> None:
+    assert problem_with(**CRM, talk_ids=given).startswith("talk_ids is no range")
+
+
+def test_talk_ids_need_the_crm() -> None:
+    assert problem_with(talk_ids="1-5").startswith("talk_ids needs the CRM")
 
 
 def test_every_problem_is_told_at_once() -> None:

@@ -1,7 +1,7 @@
 """Where programs are measured: a server in its own process, and one run of a program.
 
-The measuring process stays small on purpose. Linux counts a child's peak memory from
-the fork on, so a large parent would be taken for a large child.
+Linux counts a child's peak memory from the fork on, so a large parent would be taken
+for a large child. So each program is the child of a small process made for it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,16 @@ _ENVIRONMENT = {
     for name, value in os.environ.items()
     if not name.startswith(("TAP_", "DLT_", "EXTRACT__", "SINGER_SDK_", "PYTHON"))
 } | {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "WARNING"}
+
+
+_LAUNCHER = """
+import json, os, subprocess, sys
+child = subprocess.Popen(sys.argv[2:])
+# Only wait4 tells the memory of this one child.
+_, status, usage = os.wait4(child.pid, 0)
+with open(sys.argv[1], "w") as report:
+    json.dump([os.waitstatus_to_exitcode(status), usage.ru_maxrss], report)
+"""
 
 
 class BenchmarkError(Exception):
@@ -284,19 +294,23 @@ def measure(command: Sequence[str], output: Path, log: Path) -> tuple[float, flo
     Raises:
         BenchmarkError: If it failed.
     """
+    report = log.with_suffix(".json")
     with output.open("wb") as out, log.open("wb") as errors:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=_ROOT, env=_ENVIRONMENT, stdout=out, stderr=errors
+        subprocess.run(
+            [sys.executable, "-SEc", _LAUNCHER, str(report), *command],
+            check=True,
+            cwd=_ROOT,
+            env=_ENVIRONMENT,
+            stdout=out,
+            stderr=errors,
         )
-        # Only wait4 tells the memory of this one child.
-        _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    code, peak = json.loads(report.read_text())
+    if code:
         tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-        message = f"{' '.join(command)} ended with {process.returncode}:\n{tail}"
+        message = f"{' '.join(command)} ended with {code}:\n{tail}"
         raise BenchmarkError(message)
     # macOS counts bytes, Linux thousands of them.
     unit = 1 if sys.platform == "darwin" else 1024
-    return seconds, usage.ru_maxrss * unit / 1e6
+    return seconds, peak * unit / 1e6

@@ -202,7 +202,11 @@ class TapKommoChats(Tap):
         read. The run itself comes at its end.
         """
         found = super().streams
-        places = {ChatHistoryStream.name: -1, RunsStream.name: 1}
+        places = {
+            ChatHistoryStream.name: -2,
+            TalkMessagesStream.name: -1,
+            RunsStream.name: 1,
+        }
         ordered = sorted(found, key=lambda name: (places.get(name, 0), name))
         return {name: found[name] for name in ordered}
 

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_kommo_chats.records.conversations import CONFIG, STATE, TALK, Conversation
-from tap_kommo_chats.run.search import Search, plan_search, plan_way_back
+from tap_kommo_chats.run.search import Search, plan_search, plan_way_back, remembered
 from tap_kommo_chats.run.threads import Failure, Idle, J, P, Part, read_all
 from tap_kommo_chats.sources.account import check_account
 from tap_kommo_chats.sources.crm import CrmSource
@@ -106,7 +106,11 @@ class Finder:
         self._settings = settings
         self._ledger = ledger
         self._directory = directory
-        self._marks = state.marks
+        # What one that is refused missed is not looked for in vain by each run.
+        self._marks = {
+            name: mark for name, mark in state.marks.items() if not mark.is_refused
+        } or state.marks
+        self._all_marks = state.marks
         self._talks = state.talks
         self._watch = watch
         self._teller = Teller(logger)
@@ -134,7 +138,7 @@ class Finder:
             )
             # What is found by its number may be of any time.
             self.since_ms = search.since_ms if self.way_back is None else {}
-            self.memory = self._remembered(search)
+            self.memory = remembered(search, crm, self._marks)
             events = ChatEvents(
                 api, search.window, self.memory, self._together, self._keep_events
             )
@@ -172,9 +176,24 @@ class Finder:
             return None
         return max(0, until_ms - margin_ms(self._settings.lookback_ms))
 
+    def came(self, conversation_id: str) -> None:
+        """Note that a page of a conversation, or of a talk, came."""
+        if self.way_back is not None:
+            self.way_back.came(conversation_id)
+
+    def refuse(self, stream: str, started_ms: int) -> None:
+        """Note that a stream cannot be read, so that it keeps no other from going on.
+
+        It gets what it missed by the second run after it can be read again.
+        """
+        if stream in self._all_marks:
+            self._all_marks[stream].refuse(started_ms)
+
     def move_mark(self, stream: str, started_ms: int) -> None:
         """Note that a stream has written all that the search of the CRM found."""
         crm, mark = self._settings.crm, self._marks.get(stream)
+        if stream in self._all_marks:
+            self._all_marks[stream].allow()
         if crm is None or mark is None or self.problems or not self.has_ended:
             return
         since_ms = started_ms - margin_ms(self._settings.lookback_ms)
@@ -182,16 +201,6 @@ class Finder:
         if crm.numbers is not None and self.way_back is not None:
             following = self.way_back.following
             mark.move_number(crm.origins.names, crm.numbers.first, following)
-
-    def _remembered(self, search: Search) -> EventMemory[Event]:
-        """Take over what the last search acted on, if it did for all streams alike."""
-        marks = list(self._marks.values())
-        crm = self._settings.crm
-        if crm is None or search.window.is_first or search.since_ms:
-            return EventMemory({}, None)
-        if any(mark.events != marks[0].events for mark in marks):
-            return EventMemory({}, None)
-        return EventMemory(marks[0].events, marks[0].until_ms(crm.origins.names))
 
     def _keep_events(self, events: list[Event], /, *, is_new: bool) -> None:
         if not is_new and TALK_MESSAGES in self._marks:

@@ -146,6 +146,8 @@ class Mirror:
         finder.move_mark(LEADS, self._run.started_ms)
 
     def _refused(self, stream: str, error: CrmRefusedError) -> None:
+        if stream == LEADS:
+            self._finder.refuse(stream, self._run.started_ms)
         if isinstance(error, ForbiddenError) and stream in _FOR_ADMINISTRATORS:
             logger.warning("%s are left out: %s", stream, error)
         else:

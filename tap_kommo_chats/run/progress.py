@@ -48,6 +48,7 @@ class Snapshot:
         messages: How many messages were emitted.
         requests: How many requests the Chats API was sent, each attempt counted.
         crm_requests: The same of the CRM; None when there is none.
+        what: What the conversations are called.
     """
 
     seconds: float
@@ -57,13 +58,14 @@ class Snapshot:
     messages: int
     requests: int
     crm_requests: int | None
+    what: str = "conversations"
 
     def numbers(self) -> dict[str, float | None]:
         """Name the numbers, as attributes of a line of the log."""
         return {
             "seconds": round(self.seconds, 3),
-            "conversations_done": self.done,
-            "conversations_known": self.known,
+            f"{self.what}_done": self.done,
+            f"{self.what}_known": self.known,
             "messages": self.messages,
             "requests": self.requests,
             "crm_requests": self.crm_requests,
@@ -102,7 +104,7 @@ class Outlook:
         """Write it in one line."""
         # What matters least stands last, where a narrow terminal cuts.
         known = f"{self.now.known}{'' if self.now.all_known else '+'}"
-        parts = [f"{self.now.done}/{known} conversations"]
+        parts = [f"{self.now.done}/{known} {self.now.what}"]
         if self.seconds_left is not None:
             parts.append(f"{format_seconds(self.seconds_left)} left")
         parts.append(f"{self.now.messages} messages")
@@ -234,6 +236,10 @@ class Progress:
             self._next = now + self._display.seconds_apart
             self._display.show(outlook)
 
+    def close(self) -> None:
+        """Take the bar away, without a line."""
+        self._display.close()
+
     def end(self, outcome: str, numbers: Mapping[str, int]) -> None:
         """Take the bar away, and sum the run up in one line.
 
@@ -241,7 +247,7 @@ class Progress:
             outcome: What the line begins with.
             numbers: The numbers in it, as attributes of the line.
         """
-        self._display.close()
+        self.close()
         last = self._look(self._clock() - self._began)
         self._logger.info(
             "%s; %s", outcome, last.totals(), extra={**numbers, **last.numbers()}

@@ -31,7 +31,7 @@ class Reads:
         pages: Reads one, page by page. Called by several threads at once.
         record: Makes a record of a row; None where the row is not to be written.
         is_wanted: Tells whether a record is to be written after all.
-        came: Called when a page of one came.
+        came: Called with the id of one of which a page came.
         ended: Called when one was read, and its records were written.
         failed: Called when one could not be read.
         release: Called when the rows of a page are not needed any more.
@@ -41,7 +41,7 @@ class Reads:
     pages: Callable[[ReadJob], Iterable[HistoryPage]]
     record: Callable[[ReadJob, Row], Record | None]
     is_wanted: Callable[[Record], bool] = lambda _: True
-    came: Callable[[ReadJob], None] = lambda _: None
+    came: Callable[[str], None] = lambda _: None
     ended: Callable[[ReadJob], None] = lambda _: None
     failed: Callable[[ReadJob], None] = lambda _: None
     release: Callable[[HistoryPage], None] = lambda _: None
@@ -131,7 +131,7 @@ class Reader:
             yield from self._readings[job.conversation_id].window.end()
         else:
             self._books.came(job)
-            how.came(job)
+            how.came(job.conversation_id)
             window = self._reading_of(job, event.content).window
             for row in event.content.rows:
                 if self._books.takes(row, job):

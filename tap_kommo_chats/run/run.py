@@ -140,7 +140,7 @@ class Run:
         how = Reads(
             self._pages,
             lambda job, row: make_record(job.conversation_id, row),
-            came=self._came,
+            came=self._finder.came,
             release=self._chats.release,
             stop=self._chats_host.stop,
         )
@@ -153,8 +153,10 @@ class Run:
             progress.end(str(tally).capitalize(), tally.numbers())
             self._progress = None
 
-    def conversations(self) -> Iterator[Entry]:
-        """Tell what the run knows of each conversation.
+    def conversations(self) -> Iterator[tuple[Entry, str | None]]:
+        """Tell what the run knows of each conversation, and in which scope it is.
+
+        A chat of a native channel is in none.
 
         Raises:
             RunError: If a source of conversations cannot be used.
@@ -165,7 +167,14 @@ class Run:
         for entry in self._ledger.entries(only_told=True):
             self._stop_if_asked()
             if _tells_something(entry, since_ms):
-                yield _with_what_was_read(entry, self._bookmarks)
+                yield (
+                    _with_what_was_read(entry, self._bookmarks),
+                    self.whose.scope_id,
+                )
+        for chat in () if self._talks is None else self._talks.chats():
+            self._stop_if_asked()
+            if _tells_something(chat, since_ms):
+                yield chat, None
         self._finder.move_mark(CONVERSATIONS_STREAM, self.started_ms)
 
     def talks(self) -> Iterator[tuple[Talk, int]]:
@@ -253,15 +262,15 @@ class Run:
         """Go through the sources, if the messages are not selected and so did not."""
         if self._finder.has_begun:
             return
+        self._progress = progress = Progress(logger, self._snapshot)
         try:
             for _ in self._find(from_beginning=False):
-                pass
+                progress.tick()
         except StopRequestedError:
             self._stop_if_asked()
-
-    def _came(self, job: ReadJob) -> None:
-        if self._finder.way_back is not None:
-            self._finder.way_back.came(job.conversation_id)
+        finally:
+            progress.close()
+            self._progress = None
 
     def _pages(self, job: ReadJob) -> Iterable[HistoryPage]:
         return self._chats.history(

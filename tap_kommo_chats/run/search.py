@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.sources.events import Window
 from tap_kommo_chats.sources.numbers import WayBack
-from tap_kommo_chats.state.event_memory import quarter_begin
+from tap_kommo_chats.state.event_memory import EventMemory, quarter_begin
 from tap_kommo_chats.state.layout import MESSAGES
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tap_kommo_chats.records.conversations import Conversation
     from tap_kommo_chats.settings.values import CrmSettings
+    from tap_kommo_chats.sources.events import Event
     from tap_kommo_chats.state.search_mark import SearchMark
 
 
@@ -66,6 +67,20 @@ def plan_search(
             and (is_first or from_ms is None or begin > from_ms)
         },
     )
+
+
+def remembered(
+    search: Search, crm: CrmSettings, marks: Mapping[str, SearchMark]
+) -> EventMemory[Event]:
+    """Take over what the last search acted on, if it did for all streams alike."""
+    each = list(marks.values())
+    if (
+        search.window.is_first
+        or search.since_ms
+        or any(mark.events != each[0].events for mark in each)
+    ):
+        return EventMemory({}, None)
+    return EventMemory(each[0].events, each[0].until_ms(crm.origins.names))
 
 
 def plan_way_back(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import (
@@ -31,7 +32,9 @@ from tap_kommo_chats.records.talk_messages import (
 )
 from tap_kommo_chats.run.agenda import Agenda
 from tap_kommo_chats.run.books import Books
+from tap_kommo_chats.run.native_chats import chats_of
 from tap_kommo_chats.run.plan import Plan
+from tap_kommo_chats.run.progress import Progress, Snapshot
 from tap_kommo_chats.run.reader import Reader, Reads
 from tap_kommo_chats.run.witnesses import Witnesses
 from tap_kommo_chats.state.given_messages import GivenMessages
@@ -107,6 +110,7 @@ class TalkReader:
         self._chats = chats
         self._given = GivenMessages()
         self._known_chats: dict[int, _Chat] = {}
+        self._told_chats: dict[int, str] = {}
         self._witnesses = Witnesses(
             chats.bookmarks, chats.finder.native, may_be_unlisted=True
         )
@@ -139,17 +143,21 @@ class TalkReader:
             RunError: If the CRM cannot be asked for anything.
             SystemExit: If a signal asked to stop; its code is the signal's.
         """
-        reader = Reader(self._books, self._chats.bookmarks, self._chats.run)
+        host = self._chats.directory.host
+        progress = Progress(logger, partial(self._snapshot, host.requests_made))
+        reader = Reader(
+            self._books, self._chats.bookmarks, self._chats.run, progress.tick
+        )
         how = Reads(
             self._pages,
             lambda job, row: self._record(job, row, masked),
             is_wanted=self._is_fresh,
-            came=self._came,
+            came=self._chats.finder.came,
             ended=self._note_read,
             failed=self._forget,
         )
         try:
-            yield from reader.read(self._jobs(), how)
+            yield from reader.read(self._jobs(progress.tick), how)
             self._complete()
         except CrmRefusedError as error:
             self.problems.append(
@@ -158,7 +166,21 @@ class TalkReader:
             self._owe_the_rest()
             self._complete()
         finally:
-            self._close()
+            self._close(progress)
+
+    def chats(self) -> Iterator[Entry]:
+        """Tell of each chat in which something was read, or could not be."""
+        finder = self._chats.finder
+        return chats_of(
+            self._entries(only_told=True),
+            finder.native,
+            finder.seen_talks,
+            self._chat_of_talk,
+        )
+
+    def _chat_of_talk(self, talk_id: int) -> str | None:
+        talk = self._chats.finder.seen_talks.get(talk_id)
+        return self._told_chats.get(talk_id) if talk is None else talk.chat_id
 
     def _owe_the_rest(self) -> None:
         """Owe what was not read, so that a later run need not search for it again."""
@@ -167,10 +189,6 @@ class TalkReader:
                 for job in self._job_of(entry):
                     id_ = job.conversation_id
                     self._chats.bookmarks.owe(id_, job.activity_ms)
-
-    def _came(self, job: ReadJob) -> None:
-        if self._chats.finder.way_back is not None:
-            self._chats.finder.way_back.came(job.conversation_id)
 
     def _note_read(self, job: ReadJob) -> None:
         talk_id = int(job.conversation_id)
@@ -182,12 +200,12 @@ class TalkReader:
     def _forget(self, job: ReadJob) -> None:
         self._known_chats.pop(int(job.conversation_id), None)
 
-    def _close(self) -> None:
+    def _close(self, progress: Progress) -> None:
         self._chats.read.keep()
         tally = self._books.tally
         self.problems += [f"of talks: {problem}" for problem in tally.problems()]
         told = str(tally).replace("conversations", "talks").capitalize()
-        logger.info("%s; messages: %d", told, self.written)
+        progress.end(told, tally.numbers())
         if self._chats.finder.way_back is not None:
             logger.info("%s", self._chats.finder.way_back)
 
@@ -201,13 +219,27 @@ class TalkReader:
                 self._chats.bookmarks.note_in_crm(entry.conversation_id)
         finder.move_mark(TALK_MESSAGES, self._chats.run.started_ms)
 
-    def _jobs(self) -> Iterator[ReadJob]:
+    def _snapshot(self, requests_before: int, seconds: float) -> Snapshot:
+        made = self._chats.directory.host.requests_made - requests_before
+        return Snapshot(
+            seconds=seconds,
+            done=self._books.tally.done,
+            # Those of all shards are in it.
+            known=self._chats.finder.native.size // self._chats.run.shard.of,
+            all_known=True,
+            messages=self.written,
+            requests=made,
+            crm_requests=None,
+            what="talks",
+        )
+
+    def _jobs(self, tick: Callable[[], None]) -> Iterator[ReadJob]:
         """Say which talks have to be read, those that failed before at last."""
         chats = self._chats
         for talk_id, at_ms in chats.bookmarks.pending(chats.run.started_ms):
             chats.finder.native.learn(Conversation(talk_id, STATE, at_ms))
         agenda = Agenda(self._plan, chats.bookmarks, self._books, self._witnesses)
-        for job in agenda.jobs(self._affordable(), lambda: None):
+        for job in agenda.jobs(self._affordable(), tick):
             yield self._own_part(job)
 
     def _affordable(self) -> Iterator[Entry]:
@@ -223,10 +255,10 @@ class TalkReader:
         job = self._plan.job_for(entry, self._chats.bookmarks)
         return [] if job is None else [self._own_part(job)]
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, *, only_told: bool = False) -> Iterator[Entry]:
         """Go through the talks of this shard that are known."""
         holds = self._chats.run.shard.holds
-        entries = self._chats.finder.native.entries()
+        entries = self._chats.finder.native.entries(only_told=only_told)
         return (entry for entry in entries if holds(entry.conversation_id))
 
     def _own_part(self, job: ReadJob) -> ReadJob:
@@ -287,6 +319,9 @@ class TalkReader:
             return None
         chat = self._chat(talk_id)
         chat_id = chat_of(row, chat.chat_id)
+        if chat.chat_id is None:
+            # A visit, of which only the messages tell the chat.
+            self._told_chats[talk_id] = chat_id
         told = self._chats.finder.seen_events.talk_of(row.message_id or "")
         if told is None:
             told = nearest_talk(row.sent_ms or 0, talk_id, chat.talks)

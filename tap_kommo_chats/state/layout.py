@@ -20,6 +20,7 @@ Each stream has a part of its own:
      "conversations": the same,
      "chat_events": the same,
      "leads": the same, and "rows": {"<number>": "<digest> <hour>", ...},
+              "refused": <milliseconds>,
      "users": {"version": 1, "rows": {"<number>": "<digest>", ...}},
      "pipelines": the same,
      "accounts": the same}
@@ -78,6 +79,7 @@ UNREAD = "unread"
 SEARCHED_UNTIL = "searched_until"
 EVENTS = "events"
 NUMBERS = "numbers"
+REFUSED = "refused"
 SHARD = "shard"
 ROWS = "rows"
 CHATS = "chats"
@@ -93,7 +95,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     TALK_MESSAGES: (*_OF_MESSAGES, CHATS),
     CONVERSATIONS_STREAM: _OF_ALL,
     TALKS: _OF_ALL,
-    LEADS: (*_OF_ALL, ROWS),
+    LEADS: (*_OF_ALL, ROWS, REFUSED),
     CHAT_EVENTS: _OF_ALL,
     RUNS: (),
 }
@@ -192,6 +194,9 @@ def _check_times(part: Mapping[str, object]) -> None:
         _check_object(name, part.get(name, {}))
     for name in (OWED, UNREAD):
         _check_object(name, part.get(name, {}), has_ids=True)
+    if not _is_time(part.get(REFUSED, 0)):
+        problem = f"{REFUSED!r} is no time in milliseconds"
+        raise StateError(problem)
     troubles = part.get(TROUBLES, {})
     if not isinstance(troubles, dict):
         problem = f"{TROUBLES!r} is not an object"

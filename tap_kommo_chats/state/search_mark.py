@@ -13,6 +13,7 @@ from tap_kommo_chats.sharding import WHOLE, Shard
 from tap_kommo_chats.state.layout import (
     EVENTS,
     NUMBERS,
+    REFUSED,
     SEARCHED_UNTIL,
     SHARD,
     THIS_VERSION,
@@ -38,6 +39,19 @@ class SearchMark:
     def is_set(self) -> bool:
         """Whether the CRM was ever searched for the stream, for any origin."""
         return bool(self._state.get(SEARCHED_UNTIL))
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the CRM refused the stream when it was asked for it last."""
+        return REFUSED in self._state
+
+    def refuse(self, start_ms: int) -> None:
+        """Note that it did, in the run that started at a time since 1970."""
+        self._state.setdefault(REFUSED, start_ms)
+
+    def allow(self) -> None:
+        """Note that it does not any more."""
+        self._state.pop(REFUSED, None)
 
     def has_others(self, origins: Iterable[str]) -> bool:
         """Tell whether the CRM was searched for origins that are not among these."""

@@ -29,9 +29,6 @@ class ConversationsStream(PlainStream):
         """Make a record of each conversation that the run tells of."""
         run = self.open_run()
         masked = self.record_mask.apply
-        for entry in run.conversations():
-            yield masked(
-                to_record(
-                    entry, run.whose.scope_id, run.whose.account_id, run.started_ms
-                )
-            )
+        for entry, scope_id in run.conversations():
+            account_id = run.whose.account_id
+            yield masked(to_record(entry, scope_id, account_id, run.started_ms))

@@ -203,21 +203,40 @@ def test_without_filters_changed_leads_are_read_down_to_the_last_run(
     assert len(account.crm_requests(LEADS)) <= 4
 
 
-def test_a_refused_stream_is_asked_for_what_it_missed(
-    account: Account, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def refused(account: Account, caplog: pytest.LogCaptureFixture) -> Any:
+    """The state of a run that was refused the leads, ten days ago."""
     lead(account, 1, 90 * DAY)
     account.talk(1, "a", entity_id=1)
     account.event(talk_id=1)
     account.crm.terms = Terms(refused={f"{CRM_ROOT}/leads": Refusal(402, "no")})
     with account.clock():
-        failed = failing_run(account.config(), caplog)
+        state = failing_run(account.config(), caplog).output.state
     account.now += 10 * DAY
+    account.sandbox.forget_requests()
+    return state
+
+
+def test_a_refused_stream_gets_what_it_missed_by_the_second_run_after(
+    account: Account, refused: Any
+) -> None:
     account.crm.terms = Terms()
 
-    second = account.run(failed.output.state)
+    first = account.run(refused)
+    second = account.run(first.state)
 
-    assert lead_ids(second) == [1]
+    assert lead_ids(first) + lead_ids(second) == [1]
+
+
+def test_a_stream_that_stays_refused_costs_no_search_from_the_beginning(
+    account: Account, refused: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with account.clock():
+        failing_run(account.config(), caplog, refused)
+
+    (search,) = account.crm_requests(f"{CRM_ROOT}/events?")
+    assert "filter%5Bcreated_at%5D%5Bfrom%5D" in search
+    assert account.crm_requests(f"{CRM_ROOT}/talks?") == []
 
 
 def test_each_lead_is_one_shards(account: Account) -> None:

@@ -70,12 +70,14 @@ class Warehouse:
         project: Meltano.
         rows: Reads the rows of `chat_history`, objects decoded, times in UTC.
         ask: Puts a query and returns the first row.
+        table: Reads the rows of a table as they are, without what the loader adds.
     """
 
     loader: str
     project: MeltanoProject
     rows: Callable[[], Rows]
     ask: Callable[[str], tuple[Any, ...]]
+    table: Callable[[str], Rows]
 
 
 @dataclass(frozen=True)
@@ -454,7 +456,11 @@ def warehouse_of(
     )
     if loader == "target-jsonl":
         return Warehouse(
-            loader, project, partial(lines_of, folder / "chat_history.jsonl"), no_sql
+            loader,
+            project,
+            partial(lines_of, folder / "chat_history.jsonl"),
+            no_sql,
+            lambda name: lines_of(folder / f"{name}.jsonl"),
         )
     ask = (
         partial(duckdb_answers, folder / "kommo.duckdb")
@@ -462,11 +468,11 @@ def warehouse_of(
         else partial(postgres_answers, postgres, database)
     )
 
-    def rows() -> Rows:
-        names, *found = ask("SELECT * FROM chat_history")
+    def table(stream: str) -> Rows:
+        names, *found = ask(f"SELECT * FROM {stream}")  # noqa: S608 (a test names it)
         return [
             {
-                name: decoded(name, value)
+                name: value
                 for name, value in zip(names, row, strict=True)
                 # What the loader adds about itself.
                 if not name.startswith("_sdc_")
@@ -474,10 +480,16 @@ def warehouse_of(
             for row in found
         ]
 
+    def rows() -> Rows:
+        return [
+            {name: decoded(name, value) for name, value in row.items()}
+            for row in table("chat_history")
+        ]
+
     def first_answer(query: str) -> tuple[Any, ...]:
         return ask(query)[1]
 
-    return Warehouse(loader, project, rows, first_answer)
+    return Warehouse(loader, project, rows, first_answer, table)
 
 
 def crm_settings_for(sandbox: Sandbox) -> dict[str, str]:

@@ -47,7 +47,7 @@ STREAMS: dict[str, tuple[str, ...]] = {
 }
 """What tells the rows of each stream of an account from each other."""
 
-SCHEMAS = {kind.shape.name: kind.shape.schema for kind in tap.STREAMS}
+SCHEMAS = {vars(kind)["name"]: kind.shape.schema for kind in tap.STREAMS}
 
 
 def emitted(sandbox: Sandbox) -> dict[str, dict[Any, Any]]:

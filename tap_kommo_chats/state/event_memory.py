@@ -123,15 +123,17 @@ class Walk(Generic[E]):
     _last_page: frozenset[str | None] = frozenset()
 
     def take(self, events: Iterable[E]) -> list[E]:
-        """Take the events of a page, and return those to act on now."""
+        """Take the events of some pages, and return those to act on now."""
         page = list(events)
         # Pages shift when an event shows up late, and then begin with what was seen.
-        fresh = [
-            e for e in page if e.event_id is None or e.event_id not in self._last_page
-        ]
+        seen = {*self._last_page} - {None}
         self._last_page = frozenset(event.event_id for event in page)
         now = []
-        for event in fresh:
+        for event in page:
+            if event.event_id in seen:
+                continue
+            if event.event_id is not None:
+                seen.add(event.event_id)
             if self.memory.note(event):
                 self._held.setdefault(event.at_ms // QUARTER_MS, []).append(event)
             else:

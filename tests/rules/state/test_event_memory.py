@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,20 @@ def test_a_late_event_lets_its_quarter_of_an_hour_be_acted_on() -> None:
 
     assert late in acted
     assert {e.at_ms // QUARTER_MS for e in acted} == {late.at_ms // QUARTER_MS}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_an_event_that_comes_twice_because_pages_shift_counts_once(
+    at_once: int,
+) -> None:
+    pages = [EVENTS[:50], EVENTS[49:99], EVENTS[98:]]
+    first = EventMemory[Event]({}, None)
+    walk = first.walk()
+    for place in range(0, len(pages), at_once):
+        walk.take([event for page in pages[place : place + at_once] for event in page])
+    walk.end()
+
+    assert search(EVENTS, EventMemory(first.written(0), RUN)) == []
 
 
 def test_an_event_without_an_id_is_acted_on_each_time() -> None:

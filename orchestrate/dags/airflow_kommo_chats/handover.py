@@ -55,7 +55,8 @@ LEFT JOIN (
     WHERE type <> 'talk_closed' AND talk_id IS NULL AND contact_id IS NOT NULL
     GROUP BY account_id, contact_id
 ) AS c ON c.account_id = t.account_id AND c.contact_id = t.contact_id
-WHERE t.chat_id IS NOT NULL AND LOWER(a.amojo_id) = {amojo_id} AND t.origin IN ({origins})
+WHERE t.chat_id IS NOT NULL
+    AND LOWER(a.amojo_id) = {amojo_id} AND t.origin IN ({origins})
 GROUP BY t.chat_id
 """
 

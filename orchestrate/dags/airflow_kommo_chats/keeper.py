@@ -63,7 +63,7 @@ def keep(lifeline: int, command: list[str]) -> int:
     Returns:
         Its exit code; negative when a signal ended it.
     """
-    process = subprocess.Popen(  # noqa: S603 (the DAG's own)
+    process = subprocess.Popen(
         command,
         # Its own process group, which holds the tap and the target too.
         start_new_session=True,

@@ -73,9 +73,7 @@ class Meltano:
     _is_stopped: bool = False
     _keeper: subprocess.Popen[str] | None = None
 
-    def run(
-        self, *command: str, settings: Mapping[str, str], given: str = ""
-    ) -> str:
+    def run(self, *command: str, settings: Mapping[str, str], given: str = "") -> str:
         """Run a command of Meltano.
 
         Args:
@@ -102,7 +100,7 @@ class Meltano:
             if words.is_mistake:
                 raise MistakeError(words.reason)
             if code:
-                kind = HeldError if words.is_refused else LoadError
+                kind = HeldError if words.is_held else LoadError
                 raise kind(
                     words.reason or f"meltano {command[0]} ended with exit code {code}"
                 )
@@ -125,16 +123,21 @@ class Meltano:
             MistakeError: If settings are to blame.
         """
         deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                self.run(*command, settings=settings)
-            except HeldError:
-                if time.monotonic() > deadline or self._is_stopped:
-                    raise
-                self.tell("Waiting for the other run, or for the end of its lock")
-                time.sleep(_LOOK_AGAIN_SECONDS)
-            else:
-                return
+        while self._is_held(command, settings, may_wait=time.monotonic() < deadline):
+            self.tell("Waiting for the other run, or for the end of its lock")
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _is_held(
+        self, command: tuple[str, ...], settings: Mapping[str, str], *, may_wait: bool
+    ) -> bool:
+        """Run a command, and tell whether another run keeps it from it."""
+        try:
+            self.run(*command, settings=settings)
+        except HeldError:
+            if may_wait and not self._is_stopped:
+                return True
+            raise
+        return False
 
     def stop(self) -> None:
         """Stop it, with all that it started."""
@@ -184,7 +187,8 @@ class Meltano:
             for raw in self._keeper.stderr or ():
                 line = read_line(raw.rstrip())
                 words.hear(line)
-                self.tell(str(line))
+                if line.is_for_people:
+                    self.tell(str(line))
             # Waits for the end, and closes the pipe too.
             self._keeper.communicate()
         return self._keeper.returncode

@@ -153,7 +153,13 @@ class Load(MeltanoOperator):
     # Shown with the task, which therefore gets names and no settings.
     template_fields = ("accounts", "shard")
 
-    def __init__(self, *, accounts: Sequence[str], shard: str, **arguments: Any) -> None:  # noqa: ANN401 (Airflow's)
+    def __init__(
+        self,
+        *,
+        accounts: Sequence[str],
+        shard: str,
+        **arguments: Any,  # noqa: ANN401 (Airflow's)
+    ) -> None:
         """Take what to load.
 
         Args:

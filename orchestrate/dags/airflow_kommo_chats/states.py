@@ -126,9 +126,7 @@ def _spread(
     common = math.gcd(shards, old)
     for number in range(1, shards + 1):
         sources = tuple(
-            states[other]
-            for other in sorted(states)
-            if (other - number) % common == 0
+            states[other] for other in sorted(states) if (other - number) % common == 0
         )
         if sources:
             yield Move(
@@ -153,7 +151,9 @@ def merged(move: Move, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for state in states:
         for stream, part in (state.get("bookmarks") or {}).items():
             if part and stream not in move.without:
-                parts[stream] = _joined(parts[stream], part) if stream in parts else part
+                parts[stream] = (
+                    _joined(parts[stream], part) if stream in parts else part
+                )
     return {
         "bookmarks": {
             stream: _labelled(part, move.shard, is_complete=move.is_complete)

@@ -1,4 +1,4 @@
-"""Where the rows go: the settings of each loader, from the connection `kommo_warehouse`.
+"""Where the rows go: each loader's settings, from the connection `kommo_warehouse`.
 
 All of it is pure: the connection comes in as Airflow gives it.
 """
@@ -142,9 +142,7 @@ def _bigquery(warehouse: Warehouse) -> dict[str, Any]:
         "credentials_path": extra.get("key_path"),
         "credentials_json": json.dumps(key) if isinstance(key, dict) else key,
     }
-    _needed(
-        given, project='in the extra, "project"', dataset='in the extra, "dataset"'
-    )
+    _needed(given, project='in the extra, "project"', dataset='in the extra, "dataset"')
     return given
 
 

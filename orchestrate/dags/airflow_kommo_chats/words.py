@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 TAP = "tap-kommo-chats"
 
-_GRAVE = frozenset({"error", "critical"})
-
-# How the tap says that its settings are to blame: no request was made, and none will
-# help.
-_OF_SETTINGS = "The settings cannot be used"
+# The SDK writes this after the lines that say what is wrong with the settings. Then no
+# request was made, and none will help.
+_OF_SETTINGS = "Config validation failed"
 _ALREADY_RUNNING = "already running"
+# What the SDK writes for monitors. The tap says the same for people.
+_METRIC = "METRIC"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Line:
         """Write it for Airflow's log."""
         return f"{self.plugin}: {self.text}" if self.plugin else self.text
 
+    @property
+    def is_for_people(self) -> bool:
+        """Whether somebody may want to read it."""
+        return not (self.plugin and self.text == _METRIC)
+
 
 def read_line(raw: str) -> Line:
     """Read a line of Meltano's log, as it is with `--log-format=json`.
@@ -46,11 +51,9 @@ def read_line(raw: str) -> Line:
         given = None
     if not isinstance(given, dict) or "event" not in given:
         return Line("info", "", raw)
-    plugin = given.get("string_id") or given.get("name") or ""
-    text = str(given["event"])
-    if isinstance(error := given.get("exception"), str):
-        text = f"{text}\n{error}"
-    return Line(str(given.get("level", "info")).lower(), str(plugin), text)
+    name = given.get("name")
+    plugin = name if isinstance(name, str) and name != "meltano" else ""
+    return Line(str(given.get("level", "info")).lower(), plugin, str(given["event"]))
 
 
 @dataclass
@@ -58,30 +61,38 @@ class Words:
     """Listens to a command, and knows in the end why it failed.
 
     Attributes:
-        is_refused: Whether another run holds the state.
+        is_mistake: Whether settings are to blame.
+        is_held: Whether another run holds the state.
     """
 
-    is_refused: bool = False
+    is_mistake: bool = False
+    is_held: bool = False
+    _critical: list[str] = field(default_factory=list)
     _of_the_tap: list[str] = field(default_factory=list)
     _of_others: list[str] = field(default_factory=list)
 
     def hear(self, line: Line) -> None:
         """Take in the next line."""
-        if line.level not in _GRAVE:
+        if line.level not in {"error", "critical"}:
             return
-        if line.plugin == TAP:
-            self._of_the_tap.append(line.text)
-        else:
-            self.is_refused |= _ALREADY_RUNNING in line.text
+        if line.plugin != TAP:
+            self.is_held |= not line.plugin and _ALREADY_RUNNING in line.text
             self._of_others.append(str(line))
+        elif line.text == _OF_SETTINGS:
+            self.is_mistake = True
+        elif line.level == "critical":
+            # What the tap ends with.
+            self._critical.append(line.text)
+        else:
+            self._of_the_tap.append(line.text)
 
     @property
     def reason(self) -> str:
-        """The tap's own last line; that of the loader or of Meltano, if it has none."""
-        said = self._of_the_tap or self._of_others
-        return said[-1].splitlines()[0] if said else ""
+        """The tap's own last words; those of the loader or of Meltano, if it has none.
 
-    @property
-    def is_mistake(self) -> bool:
-        """Whether settings are to blame."""
-        return any(line.startswith(_OF_SETTINGS) for line in self._of_the_tap)
+        All that is wrong with settings is told at once.
+        """
+        if self.is_mistake:
+            return "; ".join(dict.fromkeys(self._critical or self._of_the_tap))
+        said = self._critical or self._of_the_tap or self._of_others
+        return said[-1].splitlines()[0] if said else ""

@@ -59,7 +59,8 @@ def test_shards_search_by_themselves_where_the_warehouse_cannot_be_asked() -> No
 
 
 def test_an_account_that_is_not_as_it_should_be_has_a_task_in_which_to_fail() -> None:
-    for account in (None, [], {"shards": 0}, {"shards": "8"}, {"shards": True}):
+    odd: list[Any] = [None, [], {"shards": 0}, {"shards": "8"}, {"shards": True}]
+    for account in odd:
         assert jobs_of(account).loads == [{"accounts": ["north"], "shard": "1/1"}]
 
 
@@ -68,7 +69,7 @@ def test_any_number_of_small_accounts_makes_few_tasks_with_each_account_in_one(
     count: int,
 ) -> None:
     names = [f"account-{number}" for number in range(count)]
-    jobs = list_jobs(dict.fromkeys(names, {}), {}, can_hand_over=True)
+    jobs = list_jobs({name: {} for name in names}, {}, can_hand_over=True)
 
     assert [name for job in jobs.loads for name in job["accounts"]] == names
     assert len(jobs.loads) <= TASKS_AT_MOST

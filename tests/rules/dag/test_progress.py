@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +11,9 @@ from airflow_kommo_chats.progress import Progress
 ACCOUNTS = ["north", "south", "west"]
 
 
+@dataclass
 class Kept:
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
+    values: dict[str, Any] = field(default_factory=dict)
 
     def get(self, key: str) -> Any:
         return self.values.get(key)

@@ -21,7 +21,7 @@ from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 
 IDS = [f"conversation-{number}" for number in range(60)]
-KNOWN = "1700000000s0"
+KNOWN = "1700000000000 24"
 STREAMS = ("chat_history", "conversations", "talks")
 
 
@@ -74,10 +74,11 @@ def test_with_any_other_number_of_shards_nothing_is_forgotten_and_nothing_search
         shard = Shard(number, after)
         state = states[state_id("north", str(shard))]
         check_state(state)
-        taken = TapState(lambda name, s=state: s["bookmarks"][name], STREAMS)
+        taken = TapState(state["bookmarks"].__getitem__, STREAMS)
         taken.take_shard(shard)
         # Nothing of the shard is read whole, and the CRM is searched from where it was.
-        assert conversations(state) == {id_ for id_ in IDS if shard.holds(id_)}
+        known = {id_ for id_ in IDS if taken.bookmarks.known(id_)}
+        assert known == {id_ for id_ in IDS if shard.holds(id_)}
         assert all(mark.is_set for mark in taken.marks.values())
 
 
@@ -124,7 +125,9 @@ def test_the_crm_counts_as_searched_up_to_the_earliest_time_of_all() -> None:
     assert made["bookmarks"]["talks"]["searched_until"] == {"amo.ext.1": 5}
 
 
-def test_an_origin_that_only_some_were_searched_for_counts_as_not_searched_for() -> None:
+def test_an_origin_that_only_some_were_searched_for_counts_as_not_searched_for() -> (
+    None
+):
     one, other = state_of(Shard(1, 2)), state_of(Shard(2, 2))
     one["bookmarks"]["talks"]["searched_until"]["amo.ext.2"] = 7
 
@@ -154,9 +157,8 @@ def test_a_search_of_its_own_goes_on_from_where_the_shards_were(before: int) -> 
     made = merged(move, [states[source] for source in move.sources])
 
     assert set(made["bookmarks"]) == {"talks"}
-    assert TapState(lambda name: made["bookmarks"][name], ["talks"]).marks[
-        "talks"
-    ].is_set
+    taken = TapState(lambda name: made["bookmarks"].get(name, {}), ["talks"])
+    assert taken.marks["talks"].is_set
 
 
 def test_a_search_that_has_a_state_keeps_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from typing import Any
 
@@ -50,7 +51,9 @@ def moved(
     moves = plan_moves(account, shards, states)
     found = dict(states)
     for move in moves.to_make:
-        found[move.state_id] = merged(move, [states[source] for source in move.sources])
+        made = merged(move, [states[source] for source in move.sources])
+        # As Meltano keeps it.
+        found[move.state_id] = json.loads(json.dumps(made))
     for stale in moves.to_clear:
         del found[stale]
     return found

@@ -54,7 +54,7 @@ class Airflow:
             settings: Environment variables of its processes.
         """
         self.home = home
-        self._url = f"http://{_HOST}:{_free_port()}"
+        self._url = f"http://{_HOST}:{free_port()}"
         self._environment = {
             **_without_airflow(os.environ),
             "AIRFLOW_HOME": str(home),
@@ -96,7 +96,8 @@ class Airflow:
                 ("scheduler", ("--skip-serve-logs",)),
                 ("dag-processor", ()),
             ):
-                self._start(name, *arguments)
+                log = self.home / f"{name}.log"
+                self._processes.append(self.start(log, name, *arguments))
             self.wait_until(self._is_healthy, _STEP_SECONDS, "Airflow is healthy")
         except BaseException:
             self.stop()
@@ -191,13 +192,7 @@ class Airflow:
 
     def running(self) -> list[psutil.Process]:
         """Return all processes that Airflow started, and theirs."""
-        mark = str(self.home)
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("AIRFLOW_HOME") == mark:
-                    found.append(process)
-        return found
+        return processes_of(self.home)
 
     def listens_on(self) -> set[str]:
         """Return the addresses that anything Airflow started listens on."""
@@ -235,16 +230,26 @@ class Airflow:
             texts.append(f"----- {path.relative_to(self.home)}\n{ending}")
         return "\n".join(texts)
 
-    def _start(self, name: str, *arguments: str) -> None:
-        with (self.home / f"{name}.log").open("wb") as log:
-            self._processes.append(
-                subprocess.Popen(
-                    [_COMMAND, name, *arguments],
-                    env=self._environment,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+    def start(
+        self, log: Path, *arguments: str, settings: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a command of Airflow that goes on.
+
+        Args:
+            log: Where it writes to.
+            arguments: The command.
+            settings: Environment variables of its own.
+
+        Returns:
+            The process, which ends with the block at the latest.
+        """
+        with log.open("wb") as file:
+            return subprocess.Popen(
+                [_COMMAND, *arguments],
+                env={**self._environment, **(settings or {})},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def _is_healthy(self) -> bool:
@@ -254,6 +259,17 @@ class Airflow:
             return False
         parts = ("metadatabase", "scheduler", "dag_processor")
         return all(health[part]["status"] == "healthy" for part in parts)
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Return all processes that have a folder, or one within it, as Airflow's."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            theirs = process.environ().get("AIRFLOW_HOME")
+            if theirs is not None and Path(theirs).is_relative_to(home):
+                found.append(process)
+    return found
 
 
 def _holds(condition: Callable[[], bool]) -> bool:
@@ -295,7 +311,8 @@ def _without_airflow(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on yet."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]

@@ -83,8 +83,9 @@ def keep(lifeline: int, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # Who holds the pipe decides when to stop, and no signal to a group it is in.
+    # Who holds the pipe decides when to stop, and no signal to a group it is in. The
+    # command would inherit that a signal is ignored, and does not inherit a handler.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)
     code = keep(int(sys.argv[1]), sys.argv[2:])
     sys.exit(code if code >= 0 else 128 - code)

@@ -14,6 +14,8 @@ PYTHON_FOUND := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 
 export UV_PYTHON := $(PYTHON_FOUND)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+# Of `make image`.
+export ENGINE TARGET
 
 # Named after the Python, so that another one makes the environment anew.
 SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
@@ -25,7 +27,7 @@ AIRFLOW := .airflow/venv/.synced-$(subst /,-,$(PYTHON_FOUND))
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile \
   --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all bench lint format hub dist airflow clean python
+.PHONY: help setup demo test test-all bench lint format hub dist airflow image clean python
 .DELETE_ON_ERROR:
 
 help:
@@ -39,6 +41,7 @@ help:
 	@echo 'make hub       write the definition for MeltanoHub anew'
 	@echo 'make dist      build wheel, sdist and bill of materials into dist/'
 	@echo 'make airflow   set up .airflow, an Airflow for the slow tests'
+	@echo 'make image     build the container image, with podman, docker or buildah'
 	@echo 'make clean     remove what the others made; output/ and .meltano/ stay'
 
 setup: $(SYNCED)
@@ -75,6 +78,9 @@ $(AIRFLOW): $(UV) orchestrate/requirements.txt | python
 	@$(UV) pip install --quiet --compile-bytecode --python .airflow/venv \
 	  --requirements orchestrate/requirements.txt
 	@touch $@
+
+image:
+	@'$(PYTHON_FOUND)' scripts/image.py
 
 hub: $(SYNCED)
 	$(BIN)/python scripts/hub_definition.py

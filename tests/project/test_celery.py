@@ -253,17 +253,16 @@ def accounts(large: Sandbox, small: Sandbox) -> dict[str, Any]:
 
 
 def started(airflow: Airflow) -> str:
-    """Begin a run once the DAG is known, and return where the API has it."""
+    """Begin the run that the schedule makes, and return where the API has it."""
+    runs = f"/dags/{DAG_ID}/dagRuns"
     airflow.wait_until(
         lambda: bool(airflow.api("GET", "/dags")["dags"]), 60, "the DAG is known"
     )
-    # No run by the schedule, which might begin meanwhile.
     airflow.api("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
-    runs = airflow.api("GET", f"/dags/{DAG_ID}/dagRuns")["dag_runs"]
-    if not runs:
-        body = {"logical_date": None}
-        runs = [airflow.api("POST", f"/dags/{DAG_ID}/dagRuns", json=body)]
-    return f"/dags/{DAG_ID}/dagRuns/{runs[0]['dag_run_id']}"
+    airflow.wait_until(
+        lambda: bool(airflow.api("GET", runs)["dag_runs"]), 60, "the run has begun"
+    )
+    return f"{runs}/{airflow.api('GET', runs)['dag_runs'][0]['dag_run_id']}"
 
 
 def reading(worker: Worker) -> bool:

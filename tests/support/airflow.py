@@ -80,6 +80,8 @@ class Airflow:
             "SPT_NOENV": "1",
             **settings,
         }
+        # All that were started, and those of them that may not end.
+        self._started: list[subprocess.Popen[bytes]] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
@@ -208,7 +210,7 @@ class Airflow:
 
     def stop(self) -> None:
         """Stop everything, whatever it is at."""
-        for process in self._processes:
+        for process in self._started:
             process.terminate()
         psutil.wait_procs(self.running(), timeout=_STOP_SECONDS)
         # Whatever is started meanwhile is found too.
@@ -217,8 +219,9 @@ class Airflow:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     found.kill()
             psutil.wait_procs(left, timeout=_STOP_SECONDS)
-        for process in self._processes:
+        for process in self._started:
             process.wait(_STOP_SECONDS)
+        self._started.clear()
         self._processes.clear()
 
     def logs(self) -> str:
@@ -244,13 +247,15 @@ class Airflow:
             The process, which ends with the block at the latest.
         """
         with log.open("wb") as file:
-            return subprocess.Popen(
+            started = subprocess.Popen(
                 [_COMMAND, *arguments],
                 env={**self._environment, **(settings or {})},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._started.append(started)
+        return started
 
     def _is_healthy(self) -> bool:
         try:

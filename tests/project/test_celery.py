@@ -115,9 +115,9 @@ def cluster(
             ),
             ("variables", {"kommo_accounts": accounts(large, small)}),
         ):
-            path = folder / f"{kind}.json"
-            path.write_text(json.dumps(content), encoding="utf-8")
-            airflow.command(kind, "import", path)
+            file = folder / f"{kind}.json"
+            file.write_text(json.dumps(content), encoding="utf-8")
+            airflow.command(kind, "import", file)
         airflow.command("pools", "import", ROOT / "orchestrate" / "pools.json")
         first, second = (
             Worker.start(airflow, name, settings) for name in ("first", "second")

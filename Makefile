@@ -85,7 +85,8 @@ image:
 hub: $(SYNCED)
 	$(BIN)/python scripts/hub_definition.py
 
-# What builds the packages is what uv.lock names, to the byte. The bill of materials is
+# The tap, and the DAG as a package of its own: Airflow's packages and the tap's would
+# decide on each other. What builds them is what uv.lock names, to the byte. The bill of materials is
 # of what they need, with all extras.
 dist: $(UV)
 	rm -rf $(DIST)
@@ -93,6 +94,8 @@ dist: $(UV)
 	  --output-file .tools/build.txt
 	$(UV) build --quiet --require-hashes --build-constraints .tools/build.txt \
 	  --out-dir $(DIST)
+	$(UV) build --quiet --require-hashes --build-constraints .tools/build.txt \
+	  --out-dir $(DIST) orchestrate
 	$(UV) export --quiet --locked --no-dev --all-extras --format cyclonedx1.5 \
 	  --output-file $(DIST)/tap-kommo-chats.cdx.json
 

@@ -256,7 +256,7 @@ WAYS = (
     Way(r"make (demo|test|test-all)", is_run_by_ci),
     Way(r"make bench", is_run_by_a_workflow),
     # `setup` is the first step of each of them, and the rest changes this folder.
-    Way(r"make [a-z-]+( PYTHON=\S+)?", is_known_to_make),
+    Way(r"make [a-z-]+( [A-Z]+=\S+)?", is_known_to_make),
     Way(PROGRAM + r"tap-kommo-chats .*(--about|--discover|--version|--help).*", runs),
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
     Way(r"export [A-Z_]+=.*", is_taken_by_a_shell),

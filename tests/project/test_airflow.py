@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ROOT / "orchestrate" / "dags"
+GROUPED = "grouped"
 SHARDS = 8
 FEWER = 4
 FAILING = 3
@@ -89,27 +91,51 @@ class Load:
     @property
     def path(self) -> str:
         """Where the API has the instances of the tasks."""
-        return f"/dags/{DAG_ID}/dagRuns/{self.run['dag_run_id']}/taskInstances"
+        return self.path_of(self.run)
 
-    def tasks(self, *kinds: str) -> list[dict[str, Any]]:
+    def path_of(self, run: dict[str, Any]) -> str:
+        """Return where it has those of another run."""
+        return f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
+
+    def tasks(
+        self, *kinds: str, run: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Return what Airflow says of each task, or of some kinds of them."""
-        found = self.airflow.api("GET", self.path)["task_instances"]
-        return [task for task in found if not kinds or task["task_id"] in kinds]
+        found = self.airflow.api("GET", self.path_of(run or self.run))
+        return [
+            task
+            for task in found["task_instances"]
+            if not kinds or task["task_id"] in kinds
+        ]
 
     def loads(self) -> list[dict[str, Any]]:
         """Return what Airflow says of each task that loads."""
         return self.tasks("search", "read", "load")
 
-    def errors(self, task: dict[str, Any]) -> list[str]:
-        """Return the errors that Airflow shows of the last try of a task."""
-        path = f"{self.path}/{task['task_id']}/logs/{task['try_number']}"
+    def log(
+        self, task: dict[str, Any], number: int, run: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the log of a try of a task."""
         found = self.airflow.api(
-            "GET", path, params={"map_index": task["map_index"], "full_content": True}
+            "GET",
+            f"{self.path_of(run or self.run)}/{task['task_id']}/logs/{number}",
+            params={"map_index": task["map_index"], "full_content": True},
         )
+        return [line for line in found["content"] if isinstance(line, dict)]
+
+    def lines(
+        self, task: dict[str, Any], number: int, run: dict[str, Any] | None = None
+    ) -> list[str]:
+        """Return what a try of a task wrote into its log."""
+        return [str(line["event"]) for line in self.log(task, number, run)]
+
+    def errors(
+        self, task: dict[str, Any], number: int, run: dict[str, Any] | None = None
+    ) -> list[str]:
+        """Return the errors that Airflow shows of a try of a task."""
         return [
             detail["exc_value"]
-            for line in found["content"]
-            if isinstance(line, dict)
+            for line in self.log(task, number, run)
             for detail in line.get("error_detail") or ()
         ]
 
@@ -151,6 +177,10 @@ def load(
         small_ids = small.store.conversation_ids()[:8]
         large.answer = FailsAtFirst(in_shard(FAILING, large)[0])
         settings = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder_of_dags(folder)),
+            # As if the package of the DAG were installed.
+            "PYTHONPATH": str(PACKAGES),
+            "MELTANO_PROJECT_ROOT": str(ROOT),
             "MELTANO_SYS_DIR_ROOT": str(meltano),
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
             # Seconds. The DAG's pauses before retries grow from it.
@@ -285,7 +315,9 @@ def test_a_task_that_failed_says_why_in_the_taps_own_last_line(
 ) -> None:
     (task,) = (t for t in load.loads() if t["rendered_map_index"] == name)
 
-    assert any(error.startswith(said) for error in load.errors(task))
+    assert any(
+        error.startswith(said) for error in load.errors(task, task["try_number"])
+    )
 
 
 def test_each_shard_has_a_state_of_its_own(load: Load) -> None:
@@ -385,6 +417,33 @@ def test_with_another_number_of_shards_nothing_is_read_again(load: Load) -> None
     assert sum("/talks?" in seen.target for seen in load.large.requests) == 0
 
 
+def test_a_group_loads_all_its_accounts_and_a_retry_those_that_may_pass(
+    load: Load,
+) -> None:
+    given = accounts(load.large, load.small, load.small_ids)
+    (failing, *others) = load.small_ids
+    load.small.answer = FailsAtFirst(failing)
+    group = {
+        "done": {**given["small"], "conversation_ids": others},
+        "mistaken": given["mistaken"],
+        "passing": {**given["small"], "conversation_ids": [failing]},
+    }
+
+    run = triggered(load.airflow, group, GROUPED)
+
+    (task,) = (t for t in load.tasks(run=run) if t["task_id"] == "load")
+    assert (task["state"], task["try_number"]) == ("failed", 2)
+    assert task["rendered_map_index"] == "done to passing (3)"
+    first, last = (load.errors(task, number, run) for number in (1, 2))
+    assert any(error.startswith("2 of 3 accounts were not loaded:") for error in first)
+    assert any(error.startswith("1 of 3 accounts were not loaded:") for error in last)
+    # The retry had to do with nothing but the one that could pass.
+    assert {line.partition(":")[0] for line in load.lines(task, 2, run)} & {*group} == {
+        "passing"
+    }
+    assert {f"kommo-{name}-1of1" for name in ("done", "passing")} <= states(load)
+
+
 def test_a_task_that_airflow_stops_leaves_no_process(load: Load) -> None:
     airflow = load.airflow
     small = accounts(load.large, load.small, load.small_ids)["small"]
@@ -409,34 +468,49 @@ def states(load: Load) -> set[str]:
     return {state_id for (state_id,) in found}
 
 
-def start(airflow: Airflow, only: dict[str, Any]) -> str:
-    """Begin a run with some accounts, and return its id."""
+def start(airflow: Airflow, only: dict[str, Any], dag_id: str = DAG_ID) -> str:
+    """Begin a run with some accounts, and return where the API has it."""
     changed = {"key": VARIABLE, "value": json.dumps(only)}
     airflow.api("PATCH", f"/variables/{VARIABLE}", json=changed)
-    airflow.api("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
-    begun = airflow.api("POST", f"/dags/{DAG_ID}/dagRuns", json={"logical_date": None})
-    run_id: str = begun["dag_run_id"]
-    return run_id
+    airflow.api("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+    begun = airflow.api("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None})
+    return f"/dags/{dag_id}/dagRuns/{begun['dag_run_id']}"
 
 
-def triggered(airflow: Airflow, only: dict[str, Any]) -> dict[str, Any]:
-    """Run the DAG once with some accounts."""
-    path = f"/dags/{DAG_ID}/dagRuns/{start(airflow, only)}"
+def triggered(
+    airflow: Airflow, only: dict[str, Any], dag_id: str = DAG_ID
+) -> dict[str, Any]:
+    """Run a DAG once with some accounts."""
+    path = start(airflow, only, dag_id)
     airflow.wait_until(
         lambda: airflow.api("GET", path)["state"] in {"success", "failed"},
         RUN_SECONDS,
         "the run has ended",
     )
-    airflow.api("PATCH", f"/dags/{DAG_ID}", json={"is_paused": True})
+    airflow.api("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
     found: dict[str, Any] = airflow.api("GET", path)
     return found
+
+
+def folder_of_dags(folder: Path) -> Path:
+    """Make a folder with the project's DAG, and one in which accounts share a task."""
+    dags = folder / "dags"
+    dags.mkdir()
+    text = (ROOT / "orchestrate" / "dags" / "kommo_chats.py").read_text("utf-8")
+    (dags / "kommo_chats.py").write_text(text, encoding="utf-8")
+    grouped = text.replace(
+        'make_dag(target="target-postgres")',
+        f'make_dag(dag_id="{GROUPED}", schedule=None, small_tasks=1)',
+    )
+    (dags / "grouped.py").write_text(grouped, encoding="utf-8")
+    return dags
 
 
 def scheduled(airflow: Airflow) -> dict[str, Any]:
     """Switch the DAG on and wait for its first run, which its schedule makes."""
 
     def is_known() -> bool:
-        return bool(airflow.api("GET", "/dags")["dags"])
+        return len(airflow.api("GET", "/dags")["dags"]) == 2
 
     def first_run() -> dict[str, Any]:
         runs = airflow.api("GET", f"/dags/{DAG_ID}/dagRuns")["dag_runs"]

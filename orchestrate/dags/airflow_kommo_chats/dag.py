@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Connection, TriggerRule, task
 from airflow.sdk.definitions._internal.abstractoperator import DEFAULT_RETRY_DELAY
 
 from airflow_kommo_chats import accounts as of_accounts
-from airflow_kommo_chats.jobs import list_jobs
+from airflow_kommo_chats.jobs import SMALL_TASKS, list_jobs
 from airflow_kommo_chats.operators import Load, PrepareTarget, Read, Search, accounts
 from airflow_kommo_chats.targets import TARGETS
 
@@ -31,7 +31,8 @@ def make_dag(
     target: str = "target-postgres",
     *,
     dag_id: str = "kommo_chats",
-    schedule: str = "@hourly",
+    schedule: str | None = "@hourly",
+    small_tasks: int = SMALL_TASKS,
 ) -> DAG:
     """Make the DAG.
 
@@ -39,7 +40,9 @@ def make_dag(
         target: A loader of `meltano.yml`: target-postgres, target-snowflake,
             target-bigquery or target-duckdb.
         dag_id: Its name.
-        schedule: When it runs.
+        schedule: When it runs; None for by hand only.
+        small_tasks: How many tasks the accounts without shards have at most. More of
+            them share tasks.
 
     Returns:
         The DAG, to be kept in a variable of a file in Airflow's folder of DAGs.
@@ -59,13 +62,13 @@ def make_dag(
         max_active_runs=1,
         default_args=_RETRYING,
     ) as dag:
-        _add_tasks(target)
+        _add_tasks(target, small_tasks)
     return dag
 
 
-def _add_tasks(target: str) -> None:
+def _add_tasks(target: str, small_tasks: int) -> None:
     def listed(kind: str) -> Any:  # noqa: ANN401 (Airflow's)
-        return task(task_id=f"list_{kind}")(_jobs)(kind, target)
+        return task(task_id=f"list_{kind}")(_jobs)(kind, target, small_tasks)
 
     def mapped(operator: type[Load], kind: str, **more: Any) -> Any:  # noqa: ANN401 (Airflow's)
         return operator.partial(
@@ -92,12 +95,13 @@ def _add_tasks(target: str) -> None:
     [search, read, load] >> done
 
 
-def _jobs(kind: str, target: str) -> list[dict[str, Any]]:
+def _jobs(kind: str, target: str, small_tasks: int) -> list[dict[str, Any]]:
     """List the tasks of one kind."""
     jobs = list_jobs(
         accounts(),
         Connection.get(of_accounts.CONNECTION).extra_dejson,
         can_hand_over=TARGETS[target].url is not None,
+        small_tasks=small_tasks,
     )
     found: list[dict[str, Any]] = getattr(jobs, kind)
     return found

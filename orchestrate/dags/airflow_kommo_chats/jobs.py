@@ -16,9 +16,9 @@ from airflow_kommo_chats.mistakes import MistakeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Airflow maps 1,024 tasks at most by default, and each takes some seconds to start. So
-# accounts that are not shared by several tasks share one, as soon as there are more.
-TASKS_AT_MOST = 100
+# Airflow maps 1,024 tasks at most by default. So accounts that are not shared by
+# several tasks share one, as soon as there are more.
+SMALL_TASKS = 100
 
 WHOLE = "1/1"
 
@@ -39,7 +39,11 @@ class Jobs:
 
 
 def list_jobs(
-    accounts: Mapping[str, Any], extra: Mapping[str, Any], *, can_hand_over: bool
+    accounts: Mapping[str, Any],
+    extra: Mapping[str, Any],
+    *,
+    can_hand_over: bool,
+    small_tasks: int = SMALL_TASKS,
 ) -> Jobs:
     """List the tasks of a run.
 
@@ -49,6 +53,7 @@ def list_jobs(
         accounts: The Variable.
         extra: The extra of the connection.
         can_hand_over: Whether the warehouse can be asked for what a search found.
+        small_tasks: How many tasks the accounts without shards have at most.
     """
     jobs = Jobs([], [], [])
     small = []
@@ -68,7 +73,7 @@ def list_jobs(
             jobs.readings.extend(parts)
         else:
             jobs.loads.extend(parts)
-    at_once = math.ceil(len(small) / TASKS_AT_MOST)
+    at_once = math.ceil(len(small) / small_tasks)
     jobs.loads.extend(
         {"accounts": small[begin : begin + at_once], "shard": WHOLE}
         for begin in range(0, len(small), at_once or 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_kommo_chats.jobs import TASKS_AT_MOST, Jobs, label, list_jobs
+from airflow_kommo_chats.jobs import SMALL_TASKS, Jobs, label, list_jobs
 
 CRM = {
     "crm_url": "https://north.kommo.com",
@@ -64,7 +64,7 @@ def test_an_account_that_is_not_as_it_should_be_has_a_task_in_which_to_fail() ->
         assert jobs_of(account).loads == [{"accounts": ["north"], "shard": "1/1"}]
 
 
-@pytest.mark.parametrize("count", [0, 1, TASKS_AT_MOST, TASKS_AT_MOST + 1, 1000, 1024])
+@pytest.mark.parametrize("count", [0, 1, SMALL_TASKS, SMALL_TASKS + 1, 1000, 1024])
 def test_any_number_of_small_accounts_makes_few_tasks_with_each_account_in_one(
     count: int,
 ) -> None:
@@ -72,7 +72,7 @@ def test_any_number_of_small_accounts_makes_few_tasks_with_each_account_in_one(
     jobs = list_jobs({name: {} for name in names}, {}, can_hand_over=True)
 
     assert [name for job in jobs.loads for name in job["accounts"]] == names
-    assert len(jobs.loads) <= TASKS_AT_MOST
+    assert len(jobs.loads) <= SMALL_TASKS
 
 
 def test_few_small_accounts_have_a_task_each() -> None:

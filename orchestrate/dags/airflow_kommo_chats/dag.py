@@ -11,7 +11,14 @@ from airflow.sdk.definitions._internal.abstractoperator import DEFAULT_RETRY_DEL
 
 from airflow_kommo_chats import accounts as of_accounts
 from airflow_kommo_chats.jobs import SMALL_TASKS, list_jobs
-from airflow_kommo_chats.operators import Load, PrepareTarget, Read, Search, accounts
+from airflow_kommo_chats.operators import (
+    Build,
+    Load,
+    PrepareTarget,
+    Read,
+    Search,
+    accounts,
+)
 from airflow_kommo_chats.targets import TARGETS
 
 _RETRYING = {
@@ -33,6 +40,7 @@ def make_dag(
     dag_id: str = "kommo_chats",
     schedule: str | None = "@hourly",
     small_tasks: int = SMALL_TASKS,
+    builds_models: bool = False,
 ) -> DAG:
     """Make the DAG.
 
@@ -43,6 +51,7 @@ def make_dag(
         schedule: When it runs; None for by hand only.
         small_tasks: How many tasks the accounts without shards have at most. More of
             them share tasks.
+        builds_models: Whether dbt makes the analysts' tables once all is loaded.
 
     Returns:
         The DAG, to be kept in a variable of a file in Airflow's folder of DAGs.
@@ -62,11 +71,15 @@ def make_dag(
         max_active_runs=1,
         default_args=_RETRYING,
     ) as dag:
-        _add_tasks(target, small_tasks)
+        tasks = _add_loads(target, small_tasks)
+        if builds_models:
+            _add_build(target, *tasks)
     return dag
 
 
-def _add_tasks(target: str, small_tasks: int) -> None:
+def _add_loads(target: str, small_tasks: int) -> tuple[Any, list[Any], Any]:
+    """Add what loads; return the first task, those that load, and the last."""
+
     def listed(kind: str) -> Any:  # noqa: ANN401 (Airflow's)
         return task(task_id=f"list_{kind}")(_jobs)(kind, target, small_tasks)
 
@@ -92,7 +105,17 @@ def _add_tasks(target: str, small_tasks: int) -> None:
     done = EmptyOperator(task_id="done", trigger_rule=TriggerRule.NONE_FAILED)
     prepare >> [search, read, load]
     search >> searched >> read
-    [search, read, load] >> done
+    loads = [search, read, load]
+    loads >> done
+    return prepare, loads, done
+
+
+def _add_build(target: str, prepare: Any, loads: list[Any], done: Any) -> None:  # noqa: ANN401 (Airflow's)
+    """Add what makes the models, of whatever was loaded."""
+    loaded = EmptyOperator(task_id="loaded", trigger_rule=TriggerRule.ALL_DONE)
+    build = Build(task_id="build", target=target)
+    loads >> loaded >> build >> done
+    prepare >> build
 
 
 def _jobs(kind: str, target: str, small_tasks: int) -> list[dict[str, Any]]:

@@ -30,7 +30,16 @@ _LOOK_AGAIN_SECONDS = 20
 
 
 class LoadError(RuntimeError):
-    """Meltano failed. The text says why: where the tap said it, in its words."""
+    """Meltano failed. The text says why: where the tap said it, in its words.
+
+    Attributes:
+        output: What it wrote to standard output.
+    """
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        """Keep both."""
+        super().__init__(reason)
+        self.output = output
 
 
 class HeldError(LoadError):
@@ -99,13 +108,13 @@ class Meltano:
             code = self._run(command, settings, stdin, stdout, words)
             if words.is_mistake:
                 raise MistakeError(words.reason)
+            stdout.seek(0)
+            output = stdout.read()
             if code:
                 kind = HeldError if words.is_held else LoadError
-                raise kind(
-                    words.reason or f"meltano {command[0]} ended with exit code {code}"
-                )
-            stdout.seek(0)
-            return stdout.read()
+                said = words.reason or f"meltano {command[0]} ended with code {code}"
+                raise kind(said, output)
+            return output
 
     def run_in_turn(self, *command: str, settings: Mapping[str, str]) -> None:
         """Run a command that needs a state for itself.

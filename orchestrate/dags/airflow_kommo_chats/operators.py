@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, Connection, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_kommo_chats import accounts as of_accounts
-from airflow_kommo_chats import handover, keeper, targets
+from airflow_kommo_chats import handover, keeper, models, targets
 from airflow_kommo_chats.jobs import is_searched_once, label
 from airflow_kommo_chats.meltano import HeldError, LoadError, Meltano
 from airflow_kommo_chats.mistakes import MistakeError
@@ -145,6 +145,37 @@ class PrepareTarget(MeltanoOperator):
                 move.state_id,
                 settings={},
             )
+
+
+class Build(MeltanoOperator):
+    """Makes the analysts' tables of what was loaded, with dbt."""
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
+        """Build the models.
+
+        Raises:
+            AirflowFailException: If a model or a test of one failed, which waiting does
+                not change. It names them.
+            LoadError: If dbt did not get so far.
+        """
+        dbt = f"dbt-{self.target.removeprefix('target-')}"
+        try:
+            with failing_for_good():
+                output = self.meltano().run(
+                    "invoke", f"{dbt}:build", settings=self.to_load()
+                )
+        except LoadError as error:
+            self.tell(error.output)
+            if names := models.failed(error.output):
+                message = f"dbt could not build {', '.join(names)}"
+                raise AirflowFailException(message) from None
+            raise
+        self.tell(output)
+
+    def tell(self, output: str) -> None:
+        """Write what dbt wrote into the task's log."""
+        for line in output.splitlines():
+            self.log.info("%s", line)
 
 
 class Load(MeltanoOperator):

@@ -307,7 +307,7 @@ def test_an_account_that_cannot_be_is_named_and_not_tried_again(load: Load) -> N
     [
         ("refused 1/1", "In the Variable kommo_accounts, 'refused' has 'crm_url'"),
         ("mistaken 1/1", "scope_id is a single UUID"),
-        ("lost search", "crm_access_token"),
+        ("lost search", "GET /api/v4/account: Kommo answered 401"),
     ],
 )
 def test_a_task_that_failed_says_why_in_the_taps_own_last_line(

@@ -58,6 +58,20 @@ class MeltanoOperator(BaseOperator):
     _meltano: Meltano | None = None
     _is_stopped: bool = False
 
+    def execute(self, context: Context) -> None:
+        """Do the task's work, and leave nothing of it behind."""
+        # When the process above this one is killed, this one has nobody left to tell.
+        keeper.die_with_parent()
+        try:
+            self.work(context)
+        finally:
+            if self._meltano is not None:
+                self._meltano.close()
+
+    def work(self, context: Context) -> None:
+        """Do the task's work."""
+        raise NotImplementedError
+
     def on_kill(self) -> None:
         """Stop Meltano: Airflow calls this after a timeout and when it gets SIGTERM."""
         self._is_stopped = True
@@ -65,16 +79,20 @@ class MeltanoOperator(BaseOperator):
             self._meltano.stop()
 
     def meltano(self, whose: str = "") -> Meltano:
-        """Make ready to run Meltano.
+        """Return the task's Meltano.
 
         Args:
             whose: The account, where the task has several.
         """
-        # When the process above this one is killed, this one has nobody left to tell.
-        keeper.die_with_parent()
         where = f"{whose}: " if whose else ""
-        self._meltano = made = Meltano(lambda line: self.log.info("%s%s", where, line))
-        return made
+
+        def tell(line: str) -> None:
+            self.log.info("%s%s", where, line)
+
+        if self._meltano is None:
+            self._meltano = Meltano(tell)
+        self._meltano.tell = tell
+        return self._meltano
 
     def to_load(self) -> dict[str, str]:
         """Return the loader's settings as environment variables."""
@@ -87,7 +105,7 @@ class PrepareTarget(MeltanoOperator):
     Tasks that run at once would get into each other's way with each of these.
     """
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
+    def work(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
         """Hand the tap's schema to the target, with no request to Kommo."""
         with failing_for_good():
             settings = self.to_load()
@@ -150,7 +168,7 @@ class PrepareTarget(MeltanoOperator):
 class Build(MeltanoOperator):
     """Makes the analysts' tables of what was loaded, with dbt."""
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
+    def work(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
         """Build the models.
 
         Raises:
@@ -207,7 +225,7 @@ class Load(MeltanoOperator):
         """What Airflow calls this task of many."""
         return label(self.accounts, self.shard)
 
-    def execute(self, context: Context) -> None:
+    def work(self, context: Context) -> None:
         """Load what is new.
 
         Raises:

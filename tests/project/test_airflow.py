@@ -606,7 +606,7 @@ def meltano_and_plugins(airflow: Airflow) -> list[psutil.Process]:
 
 def names_of(processes: list[psutil.Process]) -> set[str]:
     """Return the names of the first words of the processes' commands."""
-    found = set()
+    found: set[str] = set()
     for process in processes:
         with suppress(psutil.Error):
             found.update(Path(word).name for word in process.cmdline()[:2])

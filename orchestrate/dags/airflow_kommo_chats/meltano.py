@@ -137,7 +137,8 @@ class Meltano:
             stdin.flush()
             job = {
                 "command": [
-                    "--log-format=json",
+                    # What is said, and in which order, tells why a run failed.
+                    *("--log-format=json", "--log-level=info"),
                     # Sources of conversations add up: one account's, in .env or in the
                     # worker's environment, would be read for all.
                     f"--env-file={os.devnull}",
@@ -258,4 +259,5 @@ class Meltano:
 
 
 def _own_environment() -> dict[str, str]:
-    return {**without_settings(os.environ), "NO_COLOR": "1"}
+    own = without_settings(os.environ)
+    return {**own, "NO_COLOR": "1", "TAP_KOMMO_CHATS_LOGLEVEL": "INFO"}

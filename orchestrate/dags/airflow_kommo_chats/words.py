@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 TAP = "tap-kommo-chats"
 
-# The SDK writes this after the lines that say what is wrong with the settings. Then no
-# request was made, and none will help.
+# The SDK writes this for each stream. A tap that ends before the first did not get
+# beyond its settings, its state or its catalog: no request was made, and none will help.
+_BEGINNING = "Beginning "
+# The SDK writes this after the lines that say what is wrong with the settings.
 _OF_SETTINGS = "Config validation failed"
 _ALREADY_RUNNING = "already running"
 # What the SDK writes for monitors. The tap says the same for people.
@@ -61,25 +63,24 @@ class Words:
     """Listens to a command, and knows in the end why it failed.
 
     Attributes:
-        is_mistake: Whether settings are to blame.
         is_held: Whether another run holds the state.
     """
 
-    is_mistake: bool = False
     is_held: bool = False
+    _has_begun: bool = False
     _critical: list[str] = field(default_factory=list)
     _of_the_tap: list[str] = field(default_factory=list)
     _of_others: list[str] = field(default_factory=list)
 
     def hear(self, line: Line) -> None:
         """Take in the next line."""
-        if line.level not in {"error", "critical"}:
+        if line.plugin == TAP and line.text.startswith(_BEGINNING):
+            self._has_begun = True
+        if line.level not in {"error", "critical"} or line.text == _OF_SETTINGS:
             return
         if line.plugin != TAP:
             self.is_held |= not line.plugin and _ALREADY_RUNNING in line.text
             self._of_others.append(str(line))
-        elif line.text == _OF_SETTINGS:
-            self.is_mistake = True
         elif line.level == "critical":
             # What the tap ends with.
             self._critical.append(line.text)
@@ -87,12 +88,17 @@ class Words:
             self._of_the_tap.append(line.text)
 
     @property
+    def is_mistake(self) -> bool:
+        """Whether what the tap was given is to blame."""
+        return not self._has_begun and bool(self._critical or self._of_the_tap)
+
+    @property
     def reason(self) -> str:
         """The tap's own last words; those of the loader or of Meltano, if it has none.
 
         All that is wrong with settings is told at once.
         """
-        if self.is_mistake:
-            return "; ".join(dict.fromkeys(self._critical or self._of_the_tap))
         said = self._critical or self._of_the_tap or self._of_others
+        if self.is_mistake:
+            return "; ".join(dict.fromkeys(said))
         return said[-1].splitlines()[0] if said else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 TAP = "tap-kommo-chats"
 
 # The SDK writes this for each stream. A tap that ends before the first did not get
-# beyond its settings, its state or its catalog: no request was made, and none will help.
+# beyond its settings, its state or its catalog: no request was made or will help.
 _BEGINNING = "Beginning "
 # The SDK writes this after the lines that say what is wrong with the settings.
 _OF_SETTINGS = "Config validation failed"

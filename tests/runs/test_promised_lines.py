@@ -82,9 +82,12 @@ def test_no_room_for_temporary_files_is_told_with_the_folder(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("request_timeout", "2.5"), ("lookback_days", ""), ("flattening_max_depth", "x")],
+    [
+        *(("request_timeout", "2.5"), ("lookback_days", ""), ("max_concurrency", "8x")),
+        *(("flattening_max_depth", "x"), ("flattening_enabled", "maybe")),
+    ],
 )
-def test_a_setting_of_the_environment_that_is_no_integer_is_named(
+def test_a_setting_of_the_environment_that_is_of_another_kind_is_named(
     tmp_path: Path, config: dict[str, Any], name: str, value: str
 ) -> None:
     done = tap(
@@ -125,17 +128,24 @@ def test_a_setting_of_the_environment_that_is_no_object_is_named_and_not_shown(
 
 
 @pytest.mark.parametrize(
-    ("option", "content"),
+    ("option", "content", "flaw"),
     [
-        ("--config", None),
-        ("--config", b"{"),
-        ("--config", b"[1]"),
-        ("--state", b"[1]"),
-        ("--catalog", b"\xff"),
+        ("--config", None, "is not there"),
+        ("--config", b"", "is empty"),
+        ("--config", b'{"channel_secret":\n "hush', "is no JSON (line 2, column 2)"),
+        ("--state", None, "is not there"),
+        ("--state", b"", "is empty"),
+        ("--state", b"{", "is no JSON (line 1, column 2)"),
+        ("--state", b"[]", "holds a list and no JSON object"),
+        ("--catalog", b"\xff", "is no text in UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_with_its_option(
-    config: dict[str, Any], tmp_path: Path, option: str, content: bytes | None
+def test_a_file_that_cannot_be_used_is_told_by_its_name(
+    config: dict[str, Any],
+    tmp_path: Path,
+    option: str,
+    content: bytes | None,
+    flaw: str,
 ) -> None:
     path = tmp_path / "given.json"
     if content is not None:
@@ -143,7 +153,40 @@ def test_a_file_that_cannot_be_read_is_told_with_its_option(
 
     done = tap(option, str(path), config=config, folder=tmp_path)
 
-    assert told(done).startswith(f"{option} names a file that cannot be read (")
+    line = told(done)
+    assert line.startswith(f"{option} names {path}, which {flaw}: ")
+    assert "hush" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--test",), ("--check",)])
+def test_a_folder_in_place_of_a_file_is_told(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    line = told(tap("--config", str(tmp_path), *arguments))
+
+    assert line.startswith(f"--config names {tmp_path}, which cannot be read (Is a dir")
+
+
+def test_an_unknown_setting_of_a_file_is_refused_with_the_nearest(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    done = tap(config={**config, "requests_per_secnd": 3}, folder=tmp_path)
+
+    assert told(done) == (
+        "requests_per_secnd is no setting of the tap: write requests_per_second"
+    )
+
+
+def test_an_unknown_setting_of_the_environment_is_a_warning(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    wrong = {"TAP_KOMMO_CHATS_REQUESTS_PER_SECND": "3"}
+
+    done = tap(config=config, folder=tmp_path, env=wrong)
+
+    assert done.returncode == 0
+    warnings = [line for line in done.stderr.splitlines() if " | WARNING " in line]
+    assert sum("REQUESTS_PER_SECND is set and is no" in line for line in warnings) == 1
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # second has some.
 TAP = """
 import tap_kommo_chats.state.checkpoint as checkpoint
-from tap_kommo_chats.__main__ import main
+from tap_kommo_chats.process import main
 checkpoint.OFTEN_SECONDS = 0.0
 checkpoint.SHARE_OF_RUN = 1.0
 main()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
+from tap_kommo_chats.telling import LINES_AT_MOST
 from tap_kommo_chats.times import CALENDAR_MS, DAY_MS
 from tests.support.command import in_shell, tap, told
 from tests.support.states import known, state_of
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
+    from sandbox import SeenRequest
     from sandbox.server import Sandbox
     from tests.support.postgres import PostgresServer
 
@@ -270,3 +275,56 @@ def test_an_expression_that_fails_is_told_without_the_message(
     line = told(done)
     assert line.startswith("stream_maps cannot be applied to a record of chat_history")
     assert "Bom dia" not in done.stderr
+
+
+def test_a_retry_is_one_line_and_a_failure_one_more(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.store.add(A, {"timestamp": 1, "message": {"id": "m"}})
+    sandbox.answer = lambda _: web.Response(status=503)
+
+    done = tap(
+        config=config_for(sandbox),
+        folder=tmp_path,
+        command=(sys.executable, "-c", WITHOUT_PAUSES),
+    )
+
+    lines = [line for line in done.stderr.splitlines() if "503" in line]
+    assert [
+        re.findall(r"\(attempt (\d) of 6, next in 0\.\d s\)$", line) for line in lines
+    ] == [["1"], ["2"], ["3"], ["4"], ["5"], []]
+    assert all(" | INFO " in line for line in lines[:-1])
+    assert "(given up after 6 attempt(s))" in lines[-1]
+
+
+WITHOUT_PAUSES = """
+from tap_kommo_chats.kommo import host
+from tap_kommo_chats.process import main
+host.LONGEST_WAIT = 0.01
+main()
+"""
+
+
+def test_retries_without_end_are_counted(sandbox: Sandbox, tmp_path: Path) -> None:
+    for number in range(40):
+        sandbox.store.add(
+            f"{A[:-3]}{number:03}", {"timestamp": 1, "message": {"id": "m"}}
+        )
+    asked: set[str] = set()
+
+    def refuse_once(request: SeenRequest) -> web.Response | None:
+        is_new = request.target not in asked
+        asked.add(request.target)
+        return web.Response(status=503) if is_new else None
+
+    sandbox.answer = refuse_once
+
+    done = tap(
+        config=config_for(sandbox),
+        folder=tmp_path,
+        command=(sys.executable, "-c", WITHOUT_PAUSES),
+    )
+
+    assert done.returncode == 0
+    assert done.stderr.count("(attempt 1 of 6, ") == LINES_AT_MOST
+    assert "... and 20 more: requests that were sent again" in done.stderr

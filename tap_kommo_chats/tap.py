@@ -29,7 +29,9 @@ from tap_kommo_chats.run.run import Run
 from tap_kommo_chats.run.stop import Stop
 from tap_kommo_chats.settings.crm import names_channel
 from tap_kommo_chats.settings.masks import parse_masks
-from tap_kommo_chats.settings.parse import parse_settings
+from tap_kommo_chats.settings.crm import names_channel
+from tap_kommo_chats.settings.masks import parse_masks
+from tap_kommo_chats.settings.meltano import with_nulls
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 from tap_kommo_chats.settings.secrets import secrets_of
 from tap_kommo_chats.settings.unknown import unknown_variables, unread_variables
@@ -183,6 +185,8 @@ class TapKommoChats(Tap):
         for path in value:
             if path != _ENVIRONMENT:
                 merged |= read_object("--config", path)
+        if merged:
+            merged = with_nulls(merged, os.environ)
         return _ConfigInput(merged, parse_env=_ENVIRONMENT in value)
 
     def setup_mapper(self) -> None:

@@ -12,6 +12,7 @@ from tap_kommo_chats.errors import SettingsError
 from tap_kommo_chats.printable import printable
 from tap_kommo_chats.records.mask_paths import path_notes, path_problems
 from tap_kommo_chats.settings.masks import parse_masks
+from tap_kommo_chats.settings.meltano import STREAM_MAPS, apart
 from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.settings.unknown import unknown_settings
 from tap_kommo_chats.streams.maps import map_problems
@@ -87,6 +88,8 @@ def as_far_as_read(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
             found |= parse_environment_config(one, prefix)
         except ValueError:
             found[name] = os.environ[f"{prefix}{name.upper()}"]
+        if name == STREAM_MAPS and isinstance(found.get(name), dict):
+            found[name] = apart(found[name])
         if found.get(name) is False:
             text = os.environ[f"{prefix}{name.upper()}"]
             found[name] = text if text.lower() not in _FALSE else False

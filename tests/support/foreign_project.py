@@ -18,7 +18,7 @@ from tests.support.meltano_project import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _RUN_SECONDS = 300
@@ -31,10 +31,12 @@ class ForeignProject:
     Attributes:
         folder: Of the project, into which files are loaded.
         config: What its `meltano.yml` sets of the tap.
+        loaders: Loaders that it has beside those of the tap's own project.
     """
 
     folder: Path
     config: Mapping[str, Any] = field(default_factory=dict)
+    loaders: Sequence[dict[str, Any]] = ()
 
     def __post_init__(self) -> None:
         """Write the project."""
@@ -43,10 +45,11 @@ class ForeignProject:
         project = yaml.safe_load((ROOT / "meltano.yml").read_text("utf-8"))
         (extractor,) = project["plugins"]["extractors"]
         extractor["config"] = dict(self.config)
+        project["plugins"]["loaders"] += self.loaders
         text = yaml.safe_dump(project, sort_keys=False)
         (self.folder / "meltano.yml").write_text(text, encoding="utf-8")
 
-    def meltano(self, *arguments: str, env: Mapping[str, str]) -> Ended:
+    def meltano(self, *arguments: str, env: Mapping[str, str] | None = None) -> Ended:
         """Run a command to its end, with settings as environment variables."""
         done = subprocess.run(
             [*MELTANO, *arguments],
@@ -57,7 +60,7 @@ class ForeignProject:
                 "NO_COLOR": "1",
                 "TARGET_JSONL_DESTINATION_PATH": str(self.folder),
                 "TARGET_JSONL_DO_TIMESTAMP_FILE": "false",
-                **env,
+                **(env or {}),
             },
             capture_output=True,
             check=False,

@@ -23,6 +23,7 @@ import yaml
 
 from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
 from tap_kommo_chats.tap import STREAMS
+from tests.project.test_own_project import block_of_the_readme
 from tests.support.airflow import Airflow
 from tests.support.marks import LONG
 from tests.support.meltano_project import TAP, share_plugins
@@ -151,6 +152,11 @@ def closes_what_a_killed_run_left(place: Place, line: str) -> None:
     assert not left.exists() or left.stat().st_mode & 0o077 == 0
 
 
+def is_walked(_place: Place, line: str) -> None:
+    """Look up a command that another test runs, with those beside it."""
+    assert line in block_of_the_readme().splitlines()
+
+
 def is_run_by_ci(_place: Place, line: str) -> None:
     """Look up a command that cannot be part of a test, because the tests are of it."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -210,6 +216,7 @@ WAYS = (
         [LONG],
     ),
     Way(PROGRAM + r"meltano invoke tap-kommo-chats:check", loads),
+    Way(r"meltano (init|add) .*|cd .*", is_walked),
     Way(PROGRAM + r"meltano state copy .*", copies_a_state, [LONG]),
     Way(
         r"airflow .*",

@@ -29,9 +29,8 @@ from tap_kommo_chats.run.run import Run
 from tap_kommo_chats.run.stop import Stop
 from tap_kommo_chats.settings.crm import names_channel
 from tap_kommo_chats.settings.masks import parse_masks
-from tap_kommo_chats.settings.crm import names_channel
-from tap_kommo_chats.settings.masks import parse_masks
 from tap_kommo_chats.settings.meltano import with_nulls
+from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 from tap_kommo_chats.settings.secrets import secrets_of
 from tap_kommo_chats.settings.unknown import unknown_variables, unread_variables

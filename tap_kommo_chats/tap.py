@@ -18,6 +18,7 @@ from singer_sdk.helpers.capabilities import (
     TapCapabilities,
 )
 from singer_sdk.plugin_base import _ConfigInput
+from singer_sdk.singerlib import StateMessage
 
 from tap_kommo_chats.errors import SettingsError, TapError
 from tap_kommo_chats.input_files import read_object
@@ -262,6 +263,15 @@ class TapKommoChats(Tap):
     def write_state(self) -> None:
         """Write the state as it is."""
         self.state_writer.write_state(self.state)
+
+    def end_with_state(self) -> None:
+        """Write the state once more, if a record was written after it.
+
+        Some targets forget a STATE that a record follows, such as target-jsonl.
+        """
+        writer = cast("BufferedWriter", self.message_writer)
+        if writer.is_record_last and self.state:
+            writer.write_message(StateMessage(value=self.state))
 
     def flush(self) -> None:
         """Hand to the target what is still held back."""

@@ -186,6 +186,11 @@ class Run:
         self._find_all()
         return iter(()) if self._talks is None else self._talks.messages(masked)
 
+    def close(self) -> None:
+        """End the run, once all else was written; see `check_delivery`."""
+        self._frame.output.end_with_state()
+        self.check_delivery()
+
     def check_delivery(self) -> None:
         """Say at the end of the run whether all was delivered.
 

@@ -53,4 +53,4 @@ class ChatHistoryStream(PlainStream):
                 ends non-zero after everything else was.
         """
         super().log_sync_costs()
-        self.open_run().check_delivery()
+        self.open_run().close()

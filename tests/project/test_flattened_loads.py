@@ -100,13 +100,7 @@ def test_postgres_takes_every_stream_whole(
 
     ended = project.meltano(
         *("run", "--no-install", TAP, "target-postgres"),
-        env={
-            "TARGET_POSTGRES_HOST": postgres.host,
-            "TARGET_POSTGRES_PORT": str(postgres.port),
-            "TARGET_POSTGRES_USER": postgres.user,
-            "TARGET_POSTGRES_PASSWORD": postgres.password,
-            "TARGET_POSTGRES_DATABASE": database,
-        },
+        env=postgres.settings_of_the_loader(database),
     )
 
     assert ended.code == 0, ended.said

@@ -37,7 +37,7 @@ help:
 	@echo 'make bench     measure the tap beside others, about ten minutes'
 	@echo 'make format    put the code into shape'
 	@echo 'make hub       write the definition for MeltanoHub anew'
-	@echo 'make dist      build wheel, sdist and bill of materials into dist/'
+	@echo 'make dist      build wheel, sdist, bill of materials and definition into dist/'
 	@echo 'make airflow   set up .airflow, an Airflow for the slow tests'
 	@echo 'make clean     remove what the others made; output/ and .meltano/ stay'
 
@@ -80,7 +80,7 @@ hub: $(SYNCED)
 	$(BIN)/python scripts/hub_definition.py
 
 # What builds the packages is what uv.lock names, to the byte. The bill of materials is
-# of what they need, with all extras.
+# of what they need, with all extras. The definition adds the wheel to Meltano projects.
 dist: $(UV)
 	rm -rf $(DIST)
 	$(UV) export --quiet --locked --only-group build --no-emit-project \
@@ -89,6 +89,7 @@ dist: $(UV)
 	  --out-dir $(DIST)
 	$(UV) export --quiet --locked --no-dev --all-extras --format cyclonedx1.5 \
 	  --output-file $(DIST)/tap-kommo-chats.cdx.json
+	'$(PYTHON_FOUND)' scripts/local_definition.py $(DIST)
 
 # Meltano keeps bookmarks in .meltano, and output holds what was loaded: both are
 # the user's.

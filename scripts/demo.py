@@ -16,6 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -25,38 +28,86 @@ LOG = ROOT / "output" / "demo.log"
 STOPPING_SECONDS = 10
 LINES_OF_LOG = 40
 
-COUNTS = """
+STREAMS = """
+    SELECT table_name FROM information_schema.tables
+    WHERE table_schema = 'main' ORDER BY table_name
+"""
+LAST_RUN = """
+    SELECT messages + talk_messages AS messages, requests + crm_requests AS requests
+    FROM runs ORDER BY run_started_at DESC LIMIT 1
+"""
+MESSAGES = """
     SELECT
+        conversation_id, message_id, sent_at, direction, 'own' AS channel,
+        sender ->> '$.name' AS author,
+        message ->> '$.type' AS type, message ->> '$.text' AS text
+    FROM chat_history
+    UNION ALL
+    SELECT
+        conversation_id, message_id, sent_at, direction, origin,
+        author ->> '$.name', message_type, text
+    FROM talk_messages
+"""
+CHANNELS = f"""
+    SELECT
+        channel,
         count(DISTINCT conversation_id) AS conversations,
         count(*) AS messages,
         count(*) FILTER (direction = 'incoming') AS incoming,
         count(*) FILTER (direction = 'outgoing') AS outgoing
-    FROM chat_history
-"""
-TYPES = """
-    SELECT message ->> '$.type' AS type, count(*) AS messages
-    FROM chat_history
-    GROUP BY type
-    ORDER BY messages DESC, type
-"""
-LATEST = r"""
+    FROM ({MESSAGES})
+    GROUP BY channel
+    ORDER BY messages DESC, channel
+"""  # noqa: S608 (all of it stands here)
+LATEST = rf"""
     SELECT
         strftime(sent_at, '%Y-%m-%d %H:%M:%S') AS sent_at,
+        channel,
         direction,
-        coalesce(sender ->> '$.name', '') AS sender,
+        coalesce(author, '') AS author,
         left(
-            regexp_replace(
-                coalesce(
-                    nullif(message ->> '$.text', ''),
-                    '(' || (message ->> '$.type') || ')'
-                ),
-                '\s+', ' ', 'g'
-            ),
+            regexp_replace(coalesce(nullif(text, ''), '(' || type || ')'),
+                '\s+', ' ', 'g'),
             50
         ) AS text
-    FROM (SELECT * FROM chat_history ORDER BY sent_at DESC, message_id LIMIT 8)
+    FROM (SELECT * FROM ({MESSAGES}) ORDER BY sent_at DESC, message_id LIMIT 8)
     ORDER BY sent_at, message_id
-"""
+"""  # noqa: S608 (all of it stands here)
+LEADS = f"""
+    SELECT
+        m.channel AS channel,
+        coalesce(arg_max(m.author, m.sent_at) FILTER (m.direction = 'incoming'), '')
+            AS customer,
+        count(*) AS messages,
+        coalesce(l.name, '') AS lead,
+        coalesce(CAST(l.price AS VARCHAR), '') AS price,
+        coalesce(p.status_name, '') AS status,
+        coalesce(u.name, '') AS responsible
+    FROM ({MESSAGES}) AS m
+    JOIN (
+        SELECT DISTINCT ON (chat_id) *
+        FROM talks ORDER BY chat_id, created_at DESC, talk_id DESC
+    ) AS t ON t.chat_id = m.conversation_id
+    LEFT JOIN leads AS l
+        ON l.account_id = t.account_id
+        AND l.lead_id = t.entity_id AND t.entity_type = 'lead'
+    LEFT JOIN pipelines AS p
+        ON p.account_id = l.account_id
+        AND p.pipeline_id = l.pipeline_id AND p.status_id = l.status_id
+    LEFT JOIN users AS u
+        ON u.account_id = l.account_id AND u.user_id = l.responsible_user_id
+    GROUP BY m.channel, m.conversation_id, l.name, l.price, p.status_name, u.name
+    QUALIFY row_number() OVER (
+        PARTITION BY m.channel ORDER BY max(m.sent_at) DESC, m.conversation_id
+    ) <= 2
+    ORDER BY channel, max(m.sent_at) DESC
+"""  # noqa: S608 (all of it stands here)
+CHAPTERS = (
+    ("Messages by channel", CHANNELS),
+    ("The latest", LATEST),
+    ("The last conversations of each channel, and their leads", LEADS),
+)
+"""What is shown of the database, in this order: a title, and a query."""
 
 
 class StepError(Exception):
@@ -76,8 +127,9 @@ def main() -> int:
     try:
         # The loader creates its file, but not the folder.
         LOG.parent.mkdir(exist_ok=True)
+        is_whole = has_loaded()
         with LOG.open("w", encoding="utf-8") as log, sandbox(log) as settings:
-            load(settings, log)
+            load(settings, log, is_whole=is_whole)
         show()
     except StepError as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -101,9 +153,9 @@ def sandbox(log: IO[str]) -> Iterator[dict[str, str]]:
     Raises:
         StepError: If it ends before it is ready.
     """
-    print("Starting the sandbox, a local stand-in for Kommo's Chats API ...")
+    print("Starting the sandbox, a local stand-in for Kommo's Chats API and CRM ...")
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", "--port", "0"],
+        [sys.executable, "-m", "sandbox", "--crm", "--port", "0"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -142,12 +194,53 @@ def announced(lines: IO[str] | None) -> dict[str, str]:
     raise StepError(with_log(message))
 
 
-def load(settings: dict[str, str], log: IO[str]) -> None:
-    """Carry the sandbox's messages into DuckDB.
+def has_loaded() -> bool:
+    """Tell whether a run has come to its end with the database that is there.
+
+    Raises:
+        StepError: If the database cannot be used.
+    """
+    if not DATABASE.exists():
+        return False
+    name = DATABASE.relative_to(ROOT)
+    if is_in_use(DATABASE):
+        message = f"{name} is open in another program: close it there, and try again."
+        raise StepError(message)
+    try:
+        with duckdb.connect(str(DATABASE), read_only=True) as connection:
+            # It is written last.
+            return ("runs",) in connection.execute(STREAMS).fetchall()
+    except duckdb.Error:
+        message = (
+            f"{name} is no database that DuckDB can open: move it elsewhere, or remove "
+            "it, and try again."
+        )
+        raise StepError(message) from None
+
+
+def is_in_use(path: Path) -> bool:
+    """Tell whether another process has a database open, by the lock that DuckDB takes.
+
+    Args:
+        path: The database.
+    """
+    if sys.platform == "win32":
+        return False
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def load(settings: dict[str, str], log: IO[str], *, is_whole: bool) -> None:
+    """Carry what the sandbox has into DuckDB.
 
     Args:
         settings: The tap's settings, as environment variables.
         log: Where Meltano's output goes.
+        is_whole: Whether the database has all that earlier runs read.
 
     Raises:
         StepError: If Meltano reports a failure.
@@ -161,9 +254,11 @@ def load(settings: dict[str, str], log: IO[str]) -> None:
         "run",
         # Bookmarks of their own, so that the demo and real runs do not mix.
         "--state-id-suffix=demo",
+        # A demo that was killed counts as running for some minutes.
+        "--force",
     ]
-    if not DATABASE.exists():
-        # Bookmarks that outlived the file would skip what it no longer has.
+    if not is_whole:
+        # Bookmarks that outlived the file would skip what it does not have.
         command.append("--full-refresh")
     code = subprocess.call(
         [*command, "tap-kommo-chats", "target-duckdb"],
@@ -215,23 +310,42 @@ def show() -> None:
     Raises:
         StepError: If it cannot be read or holds no message.
     """
+    name = DATABASE.relative_to(ROOT)
     try:
         with duckdb.connect(str(DATABASE), read_only=True) as connection:
-            tables = [table(connection, query) for query in (COUNTS, TYPES, LATEST)]
-    except duckdb.Error as error:
-        message = f"{DATABASE.relative_to(ROOT)} cannot be read: {error}"
+            names = [name for (name,) in connection.execute(STREAMS).fetchall()]
+            sizes = [size_of(connection, name) for name in names]
+            chapters = [(title, table(connection, query)) for title, query in CHAPTERS]
+            messages, requests = connection.execute(LAST_RUN).fetchall()[0]
+    except (duckdb.Error, IndexError) as error:
+        message = f"{name} cannot be read: {error}"
         raise StepError(message) from error
-    counts, types, latest = tables
-    if len(latest) == 1:
-        message = f"no message arrived in {DATABASE.relative_to(ROOT)}."
-        raise StepError(message)
     for title, rows in (
-        (f"{DATABASE.relative_to(ROOT)}, table chat_history", counts),
-        ("By type", types),
-        ("The latest", latest),
+        (f"{name}, rows by table", [["table", "rows"], *sizes]),
+        *chapters,
     ):
         print(f"\n{title}")
         print_table(rows)
+    if messages:
+        print(f"\nThis run brought {messages:,} messages in {requests:,} requests.")
+        print("Run it again: it brings what is new since.")
+    else:
+        print(f"\nNothing was new: this run made {requests:,} requests to find out.")
+
+
+def size_of(connection: duckdb.DuckDBPyConnection, name: str) -> Sequence[Any]:
+    """Count the rows of a table.
+
+    Args:
+        connection: The database.
+        name: The table.
+
+    Returns:
+        The table's name, and how many rows it has.
+    """
+    query = f'SELECT count(*) FROM "{name}"'  # noqa: S608 (the database names it)
+    ((rows,),) = connection.execute(query).fetchall()
+    return [name, rows]
 
 
 def table(connection: duckdb.DuckDBPyConnection, query: str) -> list[Sequence[Any]]:

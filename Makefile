@@ -14,6 +14,8 @@ PYTHON_FOUND := $(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 
 export UV_PYTHON := $(PYTHON_FOUND)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+# Of `make image`.
+export ENGINE TARGET
 
 # Named after the Python, so that another one makes the environment anew.
 SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
@@ -25,7 +27,7 @@ AIRFLOW := .airflow/venv/.synced-$(subst /,-,$(PYTHON_FOUND))
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile \
   --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all bench lint format hub dist airflow clean python
+.PHONY: help setup demo test test-all bench lint format hub dist airflow image clean python
 .DELETE_ON_ERROR:
 
 help:
@@ -39,6 +41,7 @@ help:
 	@echo 'make hub       write the definition for MeltanoHub anew'
 	@echo 'make dist      build wheel, sdist, bill of materials and definition into dist/'
 	@echo 'make airflow   set up .airflow, an Airflow for the slow tests'
+	@echo 'make image     build the container image, with podman, docker or buildah'
 	@echo 'make clean     remove what the others made; output/ and .meltano/ stay'
 
 setup: $(SYNCED)
@@ -76,17 +79,24 @@ $(AIRFLOW): $(UV) orchestrate/requirements.txt | python
 	  --requirements orchestrate/requirements.txt
 	@touch $@
 
+image:
+	@'$(PYTHON_FOUND)' scripts/image.py
+
 hub: $(SYNCED)
 	$(BIN)/python scripts/hub_definition.py
 
-# What builds the packages is what uv.lock names, to the byte. The bill of materials is
-# of what they need, with all extras. The definition adds the wheel to Meltano projects.
+# The tap, and the DAG as a package of its own: Airflow's packages and the tap's would
+# decide on each other. What builds them is what uv.lock names, to the byte. The bill of
+# materials is of what they need, with all extras. The definition adds the wheel to
+# Meltano projects.
 dist: $(UV)
 	rm -rf $(DIST)
 	$(UV) export --quiet --locked --only-group build --no-emit-project \
 	  --output-file .tools/build.txt
 	$(UV) build --quiet --require-hashes --build-constraints .tools/build.txt \
 	  --out-dir $(DIST)
+	$(UV) build --quiet --require-hashes --build-constraints .tools/build.txt \
+	  --out-dir $(DIST) orchestrate
 	$(UV) export --quiet --locked --no-dev --all-extras --format cyclonedx1.5 \
 	  --output-file $(DIST)/tap-kommo-chats.cdx.json
 	'$(PYTHON_FOUND)' scripts/local_definition.py $(DIST)

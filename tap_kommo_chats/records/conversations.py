@@ -53,7 +53,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     th.Property(
         "account_id",
         th.IntegerType,
-        description="Kommo's number of the account. Null without the CRM.",
+        description="Kommo's number of the account. Null without the CRM, unless a "
+        "list tells it.",
     ),
     _time("run_started_at", "When the run began that tells this.", required=True),
     th.Property(
@@ -96,12 +97,14 @@ class Conversation:
             1970; None when the source does not know. A time too late costs a request,
             one too early costs messages.
         has_messages: Whether the source knows of a message in it.
+        account_id: Kommo's number of its account; None when the source does not know.
     """
 
     conversation_id: str
     source: str
     last_activity_ms: int | None = None
     has_messages: bool = False
+    account_id: int | None = None
 
 
 class Outcome(str, Enum):

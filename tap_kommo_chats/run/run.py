@@ -224,6 +224,11 @@ class Run:
         )
 
     @property
+    def account_id(self) -> int | None:
+        """Kommo's number of the account, from the CRM or a list; None without both."""
+        return self.whose.account_id or self._ledger.account_id
+
+    @property
     def requests_made(self) -> int:
         """How many requests the Chats API was sent, each attempt counted."""
         return self._chats_host.requests_made

@@ -12,11 +12,13 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from tap_kommo_chats.identifiers import normal_id, segment_flaw
+from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.records.conversations import Conversation
 from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS, instant_ms
 
 ID_COLUMN = "conversation_id"
 TIME_COLUMN = "updated_at"
+ACCOUNT_COLUMN = "account_id"
 
 _TIMES_MS = range(946_684_800_000, CALENDAR_MS.stop)
 """From the year 2000 on. What is taken for an earlier time, such as 20250105, is none.
@@ -39,8 +41,8 @@ def read_entry(
     """Read one entry.
 
     Args:
-        entry: Its values by column: `conversation_id`, and `updated_at` where there is
-            one. Others are not looked at.
+        entry: Its values by column: `conversation_id`, and `updated_at` and
+            `account_id` where there are such. Others are not looked at.
         source: The name of the source.
         where: The entry's place, such as `line 3 of conversations_file`.
         report: Is told what is wrong with the entry.
@@ -69,7 +71,12 @@ def read_entry(
             "if it had just changed"
         )
         last_activity_ms = time.time_ns() // 1_000_000
-    return Conversation(conversation_id, source, last_activity_ms)
+    return Conversation(
+        conversation_id,
+        source,
+        last_activity_ms,
+        account_id=read_id(entry.get(ACCOUNT_COLUMN)),
+    )
 
 
 def read_time(value: object) -> int | None:

@@ -10,7 +10,7 @@ from tap_kommo_chats.records.conversations import Entry, Outcome
 from tap_kommo_chats.state.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from tap_kommo_chats.records.conversations import Conversation
 
@@ -97,10 +97,16 @@ class Noted(NamedTuple):
 
 
 class Ledger:
-    """The ledger of one run. One thread writes and reads it."""
+    """The ledger of one run. One thread writes and reads it.
+
+    Attributes:
+        account_id: Kommo's number of their account, as a source knows it; None when
+            none does. A run reads one account.
+    """
 
     def __init__(self) -> None:
         """Start with nothing known."""
+        self.account_id: int | None = None
         self._scratch = Scratch(_TABLES)
         self._noted: dict[str, Noted] = {}
 
@@ -120,7 +126,7 @@ class Ledger:
         rows = self._scratch.rows(_ENTRY, (conversation.conversation_id,))
         return self._entry(next(rows))
 
-    def learn_all(self, conversations: Iterable[Conversation]) -> None:
+    def learn_all(self, conversations: Sequence[Conversation]) -> None:
         """Add what a source knows of some conversations to what is known."""
         learned = [
             (
@@ -131,6 +137,9 @@ class Ledger:
             )
             for each in conversations
         ]
+        for each in conversations:
+            if each.account_id is not None:
+                self.account_id = each.account_id
         self._scratch.do_many(_LEARN, learned)
 
     def entry(self, conversation_id: str) -> Entry | None:

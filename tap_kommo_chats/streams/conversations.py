@@ -23,5 +23,4 @@ class ConversationsStream(PlainStream):
         run = self.open_run()
         masked = self.record_mask.apply
         for entry, scope_id in run.conversations():
-            account_id = run.whose.account_id
-            yield masked(to_record(entry, scope_id, account_id, run.started_ms))
+            yield masked(to_record(entry, scope_id, run.account_id, run.started_ms))

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -196,6 +197,62 @@ def is_taken_by_airflow(place: Place, line: str) -> None:
     airflow.command(*shlex.split(line)[1:])
 
 
+def is_taken_by_a_shell(place: Place, line: str) -> None:
+    """Set a variable of the environment that the project or Airflow looks at."""
+    name = line.removeprefix("export ").partition("=")[0]
+    value = shell(f'{line} && printf %s "${name}"', place.folder)
+    assert name.startswith(("AIRFLOW_", "MELTANO_"))
+    if name.startswith("AIRFLOW_CONN_"):
+        assert json.loads(value)["conn_type"]
+
+
+def installs_a_package_of_this_folder(_place: Place, line: str) -> None:
+    """Look up what a command installs; a test of the packages does so."""
+    folder = shlex.split(line)[-1]
+    assert (ROOT / folder / "pyproject.toml").exists()
+
+
+def is_an_extra_of_meltano(_place: Place, line: str) -> None:
+    """Look up an extra that a command installs."""
+    extra = shlex.split(line)[-1].removeprefix("meltano[").removesuffix("]")
+    assert extra in (metadata("meltano").get_all("Provides-Extra") or [])
+
+
+def installs_plugins(_place: Place, line: str) -> None:
+    """Let Meltano install plugins, which are there."""
+    in_project(line)
+
+
+def searches_once_for_all_shards(place: Place, line: str) -> None:
+    """Load with settings from a file beside the project's."""
+    name = re.findall(r"--env-file=(\S+)", line)[0]
+    monkeypatch = place.request.getfixturevalue("monkeypatch")
+    file = place.folder / name
+    file.write_text("", encoding="utf-8")
+    if name == "search.env":
+        crm = {
+            "CRM_URL": place.sandbox.url,
+            "CRM_ACCESS_TOKEN": place.sandbox.crm_token,
+        }
+        lines = [f"TAP_KOMMO_CHATS_{key}={value}" for key, value in crm.items()]
+        file.write_text("\n".join(lines), encoding="utf-8")
+        for own in ("CHANNEL_SECRET", "SCOPE_ID", "CONVERSATION_IDS"):
+            monkeypatch.delenv(f"TAP_KOMMO_CHATS_{own}")
+    loads_into_postgres(place, line.replace(name, str(file)))
+    asked = {seen.conversation_id is None for seen in place.sandbox.requests}
+    assert asked == {name == "search.env"}
+
+
+def tells_or_clears_a_state(place: Place, line: str) -> None:
+    """Run a command on a state, which has to be there."""
+    in_project(
+        f"meltano state set --force {shlex.split(line)[-1]}"
+        ' \'{"singer_state": {"bookmarks": {}}}\''
+    )
+    in_project(line)
+    assert not place.sandbox.requests
+
+
 def copies_a_state(place: Place, line: str) -> None:
     """Run a command that copies a state, which has to be there."""
     source, copy = shlex.split(line)[-2:]
@@ -214,9 +271,15 @@ WAYS = (
     Way(r"make (demo|test|test-all)", is_run_by_ci),
     Way(r"make bench", is_run_by_a_workflow),
     # `setup` is the first step of each of them, and the rest changes this folder.
-    Way(r"make [a-z-]+( PYTHON=\S+)?", is_known_to_make),
+    Way(r"make [a-z-]+( [A-Z]+=\S+)?", is_known_to_make),
     Way(PROGRAM + r"tap-kommo-chats .*(--about|--discover|--version|--help).*", runs),
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
+    Way(r"export [A-Z_]+=.*", is_taken_by_a_shell),
+    Way(r"pip install \./\S+", installs_a_package_of_this_folder),
+    Way(r"pip install 'meltano\[\w+\]'", is_an_extra_of_meltano),
+    Way(PROGRAM + r"meltano install .*", installs_plugins),
+    Way(PROGRAM + r"meltano --env-file=.*", searches_once_for_all_shards, [LONG]),
+    Way(PROGRAM + r"meltano state (get|clear) .*", tells_or_clears_a_state, [LONG]),
     Way(PROGRAM + r"meltano .*\brun\b.* target-duckdb.*", loads_into_duckdb),
     Way(PROGRAM + r"meltano .*\brun\b.* target-jsonl.*", loads_into_files, [LONG]),
     Way(
@@ -390,7 +453,10 @@ def steps(line: str) -> list[str]:
 def in_project(line: str) -> str:
     """Run a command of Meltano in the project, without a developer's `.env`."""
     meltano = f"meltano --env-file={os.devnull} "
-    return shell(line.replace(IN_VENV, "").replace("meltano ", meltano, 1), ROOT)
+    line = line.replace(IN_VENV, "")
+    return shell(
+        line if "--env-file=" in line else line.replace("meltano ", meltano, 1), ROOT
+    )
 
 
 def setting_variables() -> Iterator[str]:

@@ -36,12 +36,14 @@ class Packages:
         wheel: The wheel, made from the source distribution.
         locked: The versions, as constraints.
         bill: The bill of materials.
+        dag: The wheel of the DAG.
     """
 
     sdist: Path
     wheel: Path
     locked: Path
     bill: Path
+    dag: Path
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     locked = folder / "locked.txt"
     exported = uv("export", "--locked", "--no-dev", "--no-emit-project", "--no-hashes")
     locked.write_text(exported, encoding="utf-8")
-    (sdist,) = folder.glob("dist/*.tar.gz")
-    (wheel,) = folder.glob("dist/*.whl")
+    (sdist,) = folder.glob("dist/tap_*.tar.gz")
+    (wheel,) = folder.glob("dist/tap_*.whl")
+    (dag,) = folder.glob("dist/airflow_*.whl")
     (bill,) = folder.glob("dist/*.cdx.json")
-    return Packages(sdist, wheel, locked, bill)
+    return Packages(sdist, wheel, locked, bill, dag)
 
 
 @pytest.fixture(scope="module", params=["wheel", "sdist"])
@@ -103,6 +106,21 @@ def test_the_wheel_holds_the_package_and_its_licence_and_nothing_else(
             *("METADATA", "RECORD", "WHEEL", "entry_points.txt"),
             "licenses/LICENSE",
         )
+    }
+
+
+def test_the_dag_is_a_package_of_its_own_with_the_taps_version(
+    packages: Packages,
+) -> None:
+    folder = ROOT / "orchestrate" / "dags"
+    with zipfile.ZipFile(packages.dag) as archive:
+        names = set(archive.namelist())
+
+    assert packages.dag.name.split("-")[1] == version(NAME)
+    assert {name for name in names if ".dist-info/" not in name} == {
+        path.relative_to(folder).as_posix()
+        for path in (folder / "airflow_kommo_chats").iterdir()
+        if path.suffix in {".py", ".typed"}
     }
 
 
@@ -173,7 +191,8 @@ def test_what_builds_a_release_is_refused_if_its_bytes_are_not_the_locked_ones(
 ) -> None:
     for name in ("Makefile", "pyproject.toml", "uv.lock", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / NAME, tmp_path / NAME)
+    for folder in (NAME, "orchestrate"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
     if target == "dist":
         shutil.copytree(ROOT / ".tools", tmp_path / ".tools")

@@ -54,7 +54,7 @@ class Airflow:
             settings: Environment variables of its processes.
         """
         self.home = home
-        self._url = f"http://{_HOST}:{_free_port()}"
+        self._url = f"http://{_HOST}:{free_port()}"
         self._environment = {
             **_without_airflow(os.environ),
             "AIRFLOW_HOME": str(home),
@@ -80,6 +80,8 @@ class Airflow:
             "SPT_NOENV": "1",
             **settings,
         }
+        # All that were started, and those of them that may not end.
+        self._started: list[subprocess.Popen[bytes]] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
@@ -96,7 +98,8 @@ class Airflow:
                 ("scheduler", ("--skip-serve-logs",)),
                 ("dag-processor", ()),
             ):
-                self._start(name, *arguments)
+                log = self.home / f"{name}.log"
+                self._processes.append(self.start(log, name, *arguments))
             self.wait_until(self._is_healthy, _STEP_SECONDS, "Airflow is healthy")
         except BaseException:
             self.stop()
@@ -191,13 +194,7 @@ class Airflow:
 
     def running(self) -> list[psutil.Process]:
         """Return all processes that Airflow started, and theirs."""
-        mark = str(self.home)
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.environ().get("AIRFLOW_HOME") == mark:
-                    found.append(process)
-        return found
+        return processes_of(self.home)
 
     def listens_on(self) -> set[str]:
         """Return the addresses that anything Airflow started listens on."""
@@ -213,7 +210,7 @@ class Airflow:
 
     def stop(self) -> None:
         """Stop everything, whatever it is at."""
-        for process in self._processes:
+        for process in self._started:
             process.terminate()
         psutil.wait_procs(self.running(), timeout=_STOP_SECONDS)
         # Whatever is started meanwhile is found too.
@@ -222,8 +219,9 @@ class Airflow:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     found.kill()
             psutil.wait_procs(left, timeout=_STOP_SECONDS)
-        for process in self._processes:
+        for process in self._started:
             process.wait(_STOP_SECONDS)
+        self._started.clear()
         self._processes.clear()
 
     def logs(self) -> str:
@@ -235,17 +233,29 @@ class Airflow:
             texts.append(f"----- {path.relative_to(self.home)}\n{ending}")
         return "\n".join(texts)
 
-    def _start(self, name: str, *arguments: str) -> None:
-        with (self.home / f"{name}.log").open("wb") as log:
-            self._processes.append(
-                subprocess.Popen(
-                    [_COMMAND, name, *arguments],
-                    env=self._environment,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+    def start(
+        self, log: Path, *arguments: str, settings: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a command of Airflow that goes on.
+
+        Args:
+            log: Where it writes to.
+            arguments: The command.
+            settings: Environment variables of its own.
+
+        Returns:
+            The process, which ends with the block at the latest.
+        """
+        with log.open("wb") as file:
+            started = subprocess.Popen(
+                [_COMMAND, *arguments],
+                env={**self._environment, **(settings or {})},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
+        self._started.append(started)
+        return started
 
     def _is_healthy(self) -> bool:
         try:
@@ -254,6 +264,17 @@ class Airflow:
             return False
         parts = ("metadatabase", "scheduler", "dag_processor")
         return all(health[part]["status"] == "healthy" for part in parts)
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Return all processes that have a folder, or one within it, as Airflow's."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            theirs = process.environ().get("AIRFLOW_HOME")
+            if theirs is not None and Path(theirs).is_relative_to(home):
+                found.append(process)
+    return found
 
 
 def _holds(condition: Callable[[], bool]) -> bool:
@@ -295,7 +316,8 @@ def _without_airflow(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on yet."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]

@@ -1,0 +1,102 @@
+"""The package of the DAG, installed beside an Airflow as an operator would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.airflow import ROOT, install
+
+TARGETS = ("target-postgres", "target-snowflake", "target-bigquery", "target-duckdb")
+_PARSE = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+print(json.dumps({
+    "errors": bag.import_errors,
+    "dags": {
+        name: {task.task_id: task.partial_kwargs["pool_slots"] if task.is_mapped else 1
+               for task in dag.tasks}
+        for name, dag in bag.dags.items()
+    },
+}))
+"""
+
+pytestmark = [
+    pytest.mark.slow(reason="Airflow has an environment of its own"),
+    pytest.mark.skipif(
+        sys.platform == "win32", reason="Airflow does not run on Windows"
+    ),
+    pytest.mark.skipif(
+        sys.version_info >= (3, 15), reason="Airflow 3.3 needs Python 3.14 or older"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What Airflow makes of a file of two lines for each loader."""
+    install()
+    folder = tmp_path_factory.mktemp("dags")
+    uv = Path(sys.executable).with_name("uv")
+    site = folder / "site"
+    subprocess.run(
+        [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            f"--target={site}",
+            ROOT / "orchestrate",
+        ],
+        check=True,
+        timeout=120,
+    )
+    dags = folder / "dags"
+    dags.mkdir()
+    for target in TARGETS:
+        more = ", builds_models=True" if target == "target-postgres" else ""
+        text = (
+            "from airflow_kommo_chats.dag import make_dag\n"
+            f'dag = make_dag(target="{target}", dag_id="{target}"{more})\n'
+        )
+        (dags / f"{target}.py").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [ROOT / ".airflow" / "venv" / "bin" / "python", "-c", _PARSE, dags],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(site),
+            "AIRFLOW_HOME": str(folder / "home"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        },
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_two_lines_make_a_dag_for_each_loader(parsed: dict[str, Any]) -> None:
+    assert parsed["errors"] == {}
+    assert set(parsed["dags"]) == set(TARGETS)
+
+
+def test_models_are_built_where_that_is_switched_on(parsed: dict[str, Any]) -> None:
+    assert {name for name, tasks in parsed["dags"].items() if "build" in tasks} == {
+        "target-postgres"
+    }
+
+
+def test_one_task_at_a_time_writes_to_a_file(parsed: dict[str, Any]) -> None:
+    assert parsed["dags"]["target-duckdb"]["load"] == 7
+    assert parsed["dags"]["target-postgres"]["load"] == 1

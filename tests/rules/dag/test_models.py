@@ -1,0 +1,27 @@
+"""Which models dbt could not build."""
+
+from __future__ import annotations
+
+from airflow_kommo_chats.models import failed
+
+OUTPUT = """
+12:00:01  3 of 9 ERROR creating sql view model main.kommo_waits [\x1b[31mERROR\x1b[0m]
+12:00:02  Failure in test unique_kommo_talks_talk_id (models/schema.yml)
+12:00:02    Got 2 results, configured to fail if != 0
+12:00:02  \x1b[31m  Database Error in model kommo_waits (models/kommo_waits.sql)\x1b[0m
+12:00:02    column "nothing" does not exist
+12:00:02  Database Error in model kommo_waits (models/kommo_waits.sql)
+12:00:02  Done. PASS=7 WARN=0 ERROR=2 SKIP=0 TOTAL=9
+"""
+
+
+def test_what_failed_is_named_once() -> None:
+    assert failed(OUTPUT) == [
+        "test unique_kommo_talks_talk_id",
+        "model kommo_waits",
+    ]
+
+
+def test_nothing_is_named_where_dbt_did_not_get_as_far() -> None:
+    assert failed("Runtime Error\n  Could not find profile named 'kommo'") == []
+    assert failed("") == []

@@ -55,3 +55,6 @@
     "(60 * cast(" ~ hours ~ " as integer) + cast(" ~ minutes ~ " as integer))"
   ) }}
 {% endmacro %}
+
+{# Seconds since 1970 that no calendar has. #}
+{% macro end_of_time() %}{{ return(300000000000) }}{% endmacro %}

@@ -60,8 +60,12 @@ talk_times as (
         talk_id,
         account_id,
         created_s - 60 as from_s,
-        lead(created_s - 60) over (
-            partition by conversation_id order by created_s, talk_id
+        -- A join on anything but plain comparisons compares each row with each.
+        coalesce(
+            lead(created_s - 60) over (
+                partition by conversation_id order by created_s, talk_id
+            ),
+            {{ kommo_chats.end_of_time() }}
         ) as to_s
     from talks
 
@@ -113,7 +117,7 @@ messages as (
     left join talk_times
         on talk_times.conversation_id = own.conversation_id
         and talk_times.from_s <= own.sent_s
-        and coalesce(talk_times.to_s, own.sent_s + 1) > own.sent_s
+        and talk_times.to_s > own.sent_s
     left join {{ ref('stg_kommo__accounts') }} as accounts
         on accounts.amojo_id = own.account_amojo_id
     left join own_accounts

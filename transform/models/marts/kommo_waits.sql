@@ -164,7 +164,10 @@ waits as (
         asked.*,
         firsts.item_id as message_id,
         firsts.talk_id,
-        ends.item_id as end_id,
+        case
+            when ends.is_reply and ends.ended_s - asked.last_message_s <= {{ expiry_s }}
+                then ends.item_id
+        end as reply_id,
         case
             when ends.ended_s - asked.last_message_s <= {{ expiry_s }}
                 then case when ends.is_reply then 'answered' else 'closed' end
@@ -241,9 +244,8 @@ measured as (
         end as wait_business_seconds
     from settled
     left join {{ ref('kommo_messages') }} as replies
-        on settled.settled_state = 'answered'
-        and replies.conversation_id = settled.conversation_id
-        and replies.message_id = settled.end_id
+        on replies.conversation_id = settled.conversation_id
+        and replies.message_id = settled.reply_id
     left join {{ ref('int_kommo__calendar') }} as from_piece
         on {{ kommo_chats.in_piece(
             'settled.calendar_id', 'settled.started_s', 'from_piece'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine
@@ -36,7 +36,9 @@ def asking(url: str) -> Iterator[Ask]:
         # DuckDB lets one program write, or several read.
         options = {"read_only": True} if where.drivername == "duckdb" else {}
         engine = create_engine(where, connect_args=options)
-        with engine.connect() as connection:
+        with ExitStack() as stack:
+            stack.callback(engine.dispose)
+            connection = stack.enter_context(engine.connect())
 
             def ask(query: Select[Any]) -> Sequence[Any]:
                 return connection.execute(query).all()

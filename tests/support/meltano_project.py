@@ -180,14 +180,27 @@ def share_plugins(folder: Path) -> None:
     Args:
         folder: The folder, which may have them already.
     """
-    _install_plugins()
-    for kind in ("extractors", "loaders"):
+    _install_plugins(_SHARED_PLUGINS)
+    for kind in ("extractors", "loaders", "utilities"):
         with contextlib.suppress(FileExistsError):
             (folder / kind).symlink_to(ROOT / ".meltano" / kind)
 
 
+def utility(name: str) -> Path:
+    """Install a utility, as far as it is not there.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        Where its programs are.
+    """
+    _install_plugins((name,))
+    return ROOT / ".meltano" / "utilities" / name / "venv" / "bin"
+
+
 @functools.cache
-def _install_plugins() -> None:
+def _install_plugins(names: tuple[str, ...]) -> None:
     """Install what several tests run, as far as it is not there.
 
     Tests that run side by side would install into one folder at once.
@@ -197,7 +210,7 @@ def _install_plugins() -> None:
     with (folder / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
-            [*MELTANO, "install", *_SHARED_PLUGINS],
+            [*MELTANO, "install", *names],
             cwd=ROOT,
             env=_environment(),
             capture_output=True,

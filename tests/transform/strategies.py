@@ -55,6 +55,8 @@ _STARTS = tuple(
         "2025-02-04T17:20:00",  # an ordinary day
     )
 )
+AS_OF = datetime.fromisoformat("2025-02-16T08:00:00.250")
+"""When the first run began: within two weeks of the last of these."""
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
 _GAPS = (
     *(0, 1, 400, _SECOND, 2 * _SECOND),
@@ -145,13 +147,8 @@ def chats() -> st.SearchStrategy[Chat]:
     )
 
 
-def world_of(all_chats: Iterable[Chat], *, days_after: float = 20) -> World:
-    """Load conversations.
-
-    Args:
-        all_chats: The conversations.
-        days_after: How long after the last of them the run began.
-    """
+def world_of(all_chats: Iterable[Chat]) -> World:
+    """Load conversations, some of which are going on."""
     world = World(
         tables={
             "chat_history": [],
@@ -173,11 +170,7 @@ def world_of(all_chats: Iterable[Chat], *, days_after: float = 20) -> World:
     )
     for number, chat in enumerate(all_chats):
         _Loaded(world, number, chat).load()
-    newest = max(
-        (row["sent_at"] for row in world.rows("chat_history")),
-        default=datetime(2025, 2, 4),  # noqa: DTZ001 - in UTC, as it is loaded
-    )
-    world.rows("runs").append(run_at(newest + timedelta(days=days_after)))
+    world.rows("runs").append(run_at(AS_OF))
     return world
 
 

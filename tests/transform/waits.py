@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tests.transform.people import Event, Message
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.transform.people import Event, Message, People
+    from tests.transform.people import People
 
 
 @dataclass(frozen=True)
@@ -99,24 +101,30 @@ class _Walk:
         expiry = timedelta(days=self.people.world.variables.expiry_days)
         last_talk: int | None = None
         for at, what in self._in_order():
-            if open_ and at - open_.last > expiry:
+            is_late = open_ is not None and at - open_.last > expiry
+            if isinstance(what, Message) and what.actor == "bot":
+                if open_ and not is_late:
+                    open_.bots.append(what)
+                continue
+            if isinstance(what, Event) and last_talk not in {None, what.row["talk_id"]}:
+                continue
+            if open_ and is_late:
                 yield self._ended(open_, "expired", open_.last + expiry)
                 open_ = None
-            if not hasattr(what, "actor"):
-                if open_ and last_talk in {None, what.row["talk_id"]}:
+            if isinstance(what, Event):
+                if open_:
                     yield self._ended(open_, "closed", what.at)
-                    open_ = None
-            elif what.actor == "customer":
+                open_ = None
+            elif what.actor != "customer":
+                if open_:
+                    yield self._answered(open_, what)
+                open_ = None
+            else:
                 last_talk = what.talk_id
                 if open_:
                     open_.asked.append(what)
                 else:
                     open_ = _Open([what])
-            elif open_ and what.is_reply:
-                yield self._answered(open_, what)
-                open_ = None
-            elif open_ and what.actor == "bot":
-                open_.bots.append(what)
         as_of = self.people.world.as_of()
         if open_ and as_of and whole(as_of) - open_.last > expiry:
             yield self._ended(open_, "expired", open_.last + expiry)
@@ -133,8 +141,10 @@ class _Walk:
                 place = 0
             elif message.is_reply:
                 place = 2
-            else:
+            elif message.actor == "bot":
                 place = 1
+            else:
+                continue
             at = message.sent_at
             items.append(((whole(at), place, at, message.message_id), message))
         for event in self.closings:

@@ -16,9 +16,29 @@
   ) }}
 {% endmacro %}
 
-{# All variables that decide on a row, as one text. #}
-{% macro variables_mark() %}
+{# What a model says, as one text; so one that says something else builds all anew. #}
+{% macro checksum_of(model) %}
+  {%- if execute -%}
+    {%- for node in graph.nodes.values() -%}
+      {%- if node.name == model and node.package_name == 'kommo_chats' -%}
+        {{ return(node.checksum.checksum) }}
+      {%- endif -%}
+    {%- endfor -%}
+  {%- endif -%}
+  {{ return('') }}
+{% endmacro %}
+
+{# All variables and models that decide on a row, as one text. #}
+{% macro definitions_mark() %}
+  {%- set checksums = [] -%}
+  {%- for model in [
+    'kommo_messages', 'kommo_waits', 'kommo_talks', 'kommo_conversations',
+    'kommo_daily', 'kommo_agents_daily',
+  ] -%}
+    {%- do checksums.append(kommo_chats.checksum_of(model)) -%}
+  {%- endfor -%}
   {{ return(local_md5(tojson([
+    checksums,
     var('kommo_target_minutes'),
     var('kommo_expiry_days'),
     var('kommo_unknown_ends_wait'),
@@ -40,9 +60,23 @@
   {{ return(none) }}
 {% endmacro %}
 
+{# Whether there is nothing to build, of a table that is there. #}
+{% macro is_untouched() %}
+  {%- if not execute or not is_incremental() -%}{{ return(false) }}{%- endif -%}
+  {%- set touched = load_relation(ref('int_kommo__touched')) -%}
+  {%- if touched is none -%}{{ return(false) }}{%- endif -%}
+  {%- set found = run_query("select 1 from " ~ touched ~ " limit 1") -%}
+  {{ return(found.rows | length == 0) }}
+{% endmacro %}
+
+{# No row, of the columns that the table has. #}
+{% macro nothing() %}
+    select * from {{ this }} where 1 = 0
+{% endmacro %}
+
 {# Of a table that has conversations: those that changed leave before they come back. #}
 {% macro forget_touched() %}
-  {%- if is_incremental() -%}
+  {%- if is_incremental() and not kommo_chats.is_untouched() -%}
     delete from {{ this }}
     where conversation_id in (
         select conversation_id from {{ ref('int_kommo__touched') }}
@@ -52,7 +86,7 @@
 
 {# Of a table that has days. #}
 {% macro forget_touched_days() %}
-  {%- if is_incremental() -%}
+  {%- if is_incremental() and not kommo_chats.is_untouched() -%}
     delete from {{ this }}
     where exists (
         select 1
@@ -94,4 +128,20 @@
             and touched.local_day = {{ day }}
     )
   {%- endif %}
+{% endmacro %}
+
+{# Whether the calendar is the one that there would be. #}
+{% macro is_calendar_made() %}
+  {%- if not execute or not is_incremental() -%}{{ return(false) }}{%- endif -%}
+  {%- set found = run_query(
+    "select 1 from " ~ this ~ " as calendar inner join "
+    ~ ref('int_kommo__calendar_mark') ~ " as mark on mark.mark = calendar.mark limit 1"
+  ) -%}
+  {{ return(found.rows | length > 0) }}
+{% endmacro %}
+
+{% macro forget_calendar() %}
+  {%- if is_incremental() and not kommo_chats.is_calendar_made() -%}
+    delete from {{ this }} where 1 = 1
+  {%- endif -%}
 {% endmacro %}

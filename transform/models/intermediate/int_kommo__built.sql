@@ -10,6 +10,9 @@
 -- depends_on: {{ ref('kommo_conversations') }}
 -- depends_on: {{ ref('kommo_daily') }}
 -- depends_on: {{ ref('kommo_agents_daily') }}
+{%- if kommo_chats.is_untouched() %}
+{{ kommo_chats.nothing() }}
+{%- else %}
 select
     touched.conversation_id,
     touched.fingerprint,
@@ -28,3 +31,4 @@ left join (
 ) as waiting
     on waiting.conversation_id = touched.conversation_id
 where touched.fingerprint is not null
+{%- endif %}

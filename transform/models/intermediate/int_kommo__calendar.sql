@@ -1,4 +1,7 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized='incremental',
+    pre_hook='{{ kommo_chats.forget_calendar() }}',
+) }}
 
 {#-
   Office hours, made per local day and then turned to UTC: pieces of time, each within
@@ -9,6 +12,10 @@
 {%- set first_day = "cast('2009-01-01' as date)" -%}
 {%- set first_s = 1230768000 -%}
 {%- set days = 11322 %}
+-- depends_on: {{ ref('int_kommo__calendar_mark') }}
+{%- if kommo_chats.is_calendar_made() %}
+{{ kommo_chats.nothing() }}
+{%- else %}
 with digits as (
 
     {% for digit in range(10) -%}
@@ -257,6 +264,9 @@ select
     cast(
         open_until_s - case when is_open then to_s - from_s else 0 end
         as {{ bigint }}
-    ) as open_before_s
+    ) as open_before_s,
+    calendar_mark.mark
 from summed
-where local_day is not null
+cross join {{ ref('int_kommo__calendar_mark') }} as calendar_mark
+where summed.local_day is not null
+{%- endif %}

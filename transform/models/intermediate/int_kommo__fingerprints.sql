@@ -78,28 +78,23 @@ common as (
     ) }} as hashes
     from {{ ref('stg_kommo__users') }}
     union all
-    select {{ kommo_chats.hashes_of(['account_id', 'amojo_id', 'zone', 'calendar_id']) }}
+    select {{ kommo_chats.hashes_of(['account_id', 'amojo_id']) }}
     from {{ ref('int_kommo__accounts') }}
     union all
     select {{ kommo_chats.hashes_of(
         ['account_id', 'pipeline_id', 'status_id', 'pipeline_name', 'status_name']
     ) }}
     from {{ ref('stg_kommo__pipelines') }}
-    union all
-    select {{ kommo_chats.hashes_of(['account_id', 'weekday', 'opens_at', 'closes_at']) }}
-    from {{ ref('kommo_office_hours') }}
-    union all
-    select {{ kommo_chats.hashes_of(['account_id', 'day', 'name']) }}
-    from {{ ref('kommo_holidays') }}
 
 ),
 
 mark as (
 
     select
-        cast(coalesce(sum(hashes), 0) as {{ text }})
-        || '/{{ kommo_chats.variables_mark() }}' as mark
+        cast(coalesce(sum(common.hashes), 0) as {{ text }})
+        || '/{{ kommo_chats.definitions_mark() }}/' || max(calendar_mark.mark) as mark
     from common
+    cross join {{ ref('int_kommo__calendar_mark') }} as calendar_mark
 
 )
 

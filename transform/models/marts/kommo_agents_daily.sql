@@ -3,6 +3,9 @@
 {%- set text = kommo_chats.type_text() %}
 -- depends_on: {{ ref('int_kommo__touched') }}
 -- depends_on: {{ ref('int_kommo__touched_days') }}
+{%- if kommo_chats.is_untouched() %}
+{{ kommo_chats.nothing() }}
+{%- else %}
 with touched as (
 
     {{ kommo_chats.touched_days() if is_incremental() else 'select 1 as none' }}
@@ -183,3 +186,4 @@ left join credited
 left join users
     on users.account_id = known.account_id
     and users.agent = known.agent
+{%- endif %}

@@ -1,6 +1,9 @@
 {{ config(pre_hook='{{ kommo_chats.forget_touched() }}') }}
 
 -- depends_on: {{ ref('int_kommo__touched') }}
+{%- if kommo_chats.is_untouched() %}
+{{ kommo_chats.nothing() }}
+{%- else %}
 with messages as (
 
     select * from {{ ref('kommo_messages') }}
@@ -225,3 +228,4 @@ left join {{ ref('stg_kommo__pipelines') }} as pipelines
 left join {{ ref('stg_kommo__users') }} as users
     on users.account_id = leads.account_id
     and users.user_id = leads.responsible_user_id
+{%- endif %}

@@ -2,6 +2,9 @@
 
 -- depends_on: {{ ref('int_kommo__touched') }}
 -- depends_on: {{ ref('int_kommo__touched_days') }}
+{%- if kommo_chats.is_untouched() %}
+{{ kommo_chats.nothing() }}
+{%- else %}
 with touched as (
 
     {{ kommo_chats.touched_days() if is_incremental() else 'select 1 as none' }}
@@ -98,3 +101,4 @@ left join waited
     on coalesce(waited.account_id, 0) = coalesce(volumes.account_id, 0)
     and coalesce(waited.origin, '') = coalesce(volumes.origin, '')
     and waited.local_day = volumes.local_day
+{%- endif %}

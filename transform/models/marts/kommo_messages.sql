@@ -3,6 +3,9 @@
 {%- set personal = var('kommo_personal_columns') -%}
 -- depends_on: {{ ref('int_kommo__touched') }}
 -- depends_on: {{ ref('int_kommo__touched_days') }}
+{%- if kommo_chats.is_untouched() %}
+{{ kommo_chats.nothing() }}
+{%- else %}
 with own as (
 
     select * from {{ ref('stg_kommo__chat_history') }}
@@ -293,3 +296,4 @@ left join {{ ref('int_kommo__calendar') }} as calendar
         'authored.sent_s',
         'calendar'
     ) }}
+{%- endif %}

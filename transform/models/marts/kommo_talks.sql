@@ -1,6 +1,9 @@
 {{ config(pre_hook='{{ kommo_chats.forget_touched() }}') }}
 
 -- depends_on: {{ ref('int_kommo__touched') }}
+{%- if kommo_chats.is_untouched() %}
+{{ kommo_chats.nothing() }}
+{%- else %}
 with talks as (
 
     select * from {{ ref('int_kommo__talks') }}
@@ -286,3 +289,4 @@ select
     end as outcome,
     rate
 from joined
+{%- endif %}

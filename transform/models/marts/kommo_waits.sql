@@ -7,6 +7,9 @@
 {%- set until_here = "rows between unbounded preceding and current row" -%}
 {%- set before_here = "rows between unbounded preceding and 1 preceding" %}
 -- depends_on: {{ ref('int_kommo__touched') }}
+{%- if kommo_chats.is_untouched() %}
+{{ kommo_chats.nothing() }}
+{%- else %}
 with items as (
 
     -- Within one second, which is all that some sources tell, the customer comes first.
@@ -294,3 +297,4 @@ select
         when settled_state = 'expired' then false
     end as is_within_target
 from measured
+{%- endif %}

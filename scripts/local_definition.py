@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> int:
         The exit code.
     """
     (folder,) = map(Path, arguments)
-    (wheel,) = folder.resolve().glob("*.whl")
+    # The DAG's is beside it.
+    (wheel,) = folder.resolve().glob("tap_kommo_chats-*.whl")
     text = DEFINITION.read_text(encoding="utf-8")
     # Meltano takes it apart as a shell does. A text of JSON is one of YAML.
     pip_url = json.dumps(shlex.quote(str(wheel)))

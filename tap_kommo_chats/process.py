@@ -26,6 +26,10 @@ _OUTPUT_BYTES = 64 * 1024
 _SAID_AT_MOST = 4000
 """Characters of what is told of a failed run: it may name ids of ten conversations."""
 
+OF_SETTINGS = {"kind": "settings"}
+"""Stands as an attribute with a line on settings, where the log has attributes: another
+attempt changes nothing."""
+
 _M_MMAP_THRESHOLD = -3
 _LARGE_BYTES = 1024 * 1024
 
@@ -49,6 +53,7 @@ def main() -> None:
     _give_memory_back()
     watch_signals()
     problems: list[str] = []
+    kind: dict[str, str] = {}
     try:
         _open_output()
         try:
@@ -58,6 +63,7 @@ def main() -> None:
             end_output()
     except SettingsError as error:
         problems = error.problems
+        kind = OF_SETTINGS
     except (SingerSDKError, TapError) as error:
         # These are raised for an operator, whom a traceback would not help.
         problems = [str(error)]
@@ -70,7 +76,8 @@ def main() -> None:
             exc_info=True,
         )
     for problem in problems:
-        TapKommoChats.logger.critical("%s", printable(problem, _SAID_AT_MOST))
+        said = printable(problem, _SAID_AT_MOST)
+        TapKommoChats.logger.critical("%s", said, extra=kind)
     sys.exit(1)
 
 

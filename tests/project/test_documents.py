@@ -273,6 +273,7 @@ WAYS = (
     # `setup` is the first step of each of them, and the rest changes this folder.
     Way(r"make [a-z-]+( [A-Z]+=\S+)?", is_known_to_make),
     Way(PROGRAM + r"tap-kommo-chats .*(--about|--discover|--version|--help).*", runs),
+    Way(r".*\| target-jsonl .*", is_done_by_hand),
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
     Way(r"export [A-Z_]+=.*", is_taken_by_a_shell),
     Way(r"pip install \./\S+", installs_a_package_of_this_folder),

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 TAP = "tap-kommo-chats"
 
-# The SDK writes this after the lines that say what is wrong with the settings. Then no
-# request was made, and none will help.
-_OF_SETTINGS = "Config validation failed"
+# What the tap writes with a line on settings, with which no attempt will do.
+_OF_SETTINGS = "settings"
 _ALREADY_RUNNING = "already running"
 # What the SDK writes for monitors. The tap says the same for people.
 _METRIC = "METRIC"
@@ -23,11 +22,13 @@ class Line:
         level: Its level, in small letters.
         plugin: The plugin that said it; empty when Meltano did.
         text: What it says.
+        kind: What the plugin says it is about; empty when it does not.
     """
 
     level: str
     plugin: str
     text: str
+    kind: str = ""
 
     def __str__(self) -> str:
         """Write it for Airflow's log."""
@@ -53,7 +54,8 @@ def read_line(raw: str) -> Line:
         return Line("info", "", raw)
     name = given.get("name")
     plugin = name if isinstance(name, str) and name != "meltano" else ""
-    return Line(str(given.get("level", "info")).lower(), plugin, str(given["event"]))
+    level, kind = str(given.get("level", "info")).lower(), str(given.get("kind", ""))
+    return Line(level, plugin, str(given["event"]), kind)
 
 
 @dataclass
@@ -78,11 +80,10 @@ class Words:
         if line.plugin != TAP:
             self.is_held |= not line.plugin and _ALREADY_RUNNING in line.text
             self._of_others.append(str(line))
-        elif line.text == _OF_SETTINGS:
-            self.is_mistake = True
         elif line.level == "critical":
             # What the tap ends with.
             self._critical.append(line.text)
+            self.is_mistake |= line.kind == _OF_SETTINGS
         else:
             self._of_the_tap.append(line.text)
 
@@ -93,6 +94,6 @@ class Words:
         All that is wrong with settings is told at once.
         """
         if self.is_mistake:
-            return "; ".join(dict.fromkeys(self._critical or self._of_the_tap))
+            return "; ".join(dict.fromkeys(self._critical))
         said = self._critical or self._of_the_tap or self._of_others
         return said[-1].splitlines()[0] if said else ""

@@ -33,11 +33,10 @@ def test_the_reason_is_the_loaders_where_the_tap_has_none() -> None:
 
 
 def test_settings_are_to_blame_where_the_tap_says_so_and_all_are_named() -> None:
-    words = heard(
-        ("error", TAP, "channel_secret is missing"),
-        ("error", TAP, "scope_id is missing"),
-        ("error", TAP, "Config validation failed"),
-    )
+    words = Words()
+    for text in ("channel_secret is missing", "scope_id is missing"):
+        given = {"level": "critical", "event": text, "name": TAP, "kind": "settings"}
+        words.hear(read_line(json.dumps(given)))
 
     assert words.is_mistake
     assert words.reason == "channel_secret is missing; scope_id is missing"

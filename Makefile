@@ -1,6 +1,6 @@
 # Needs make and a Python from 3.10 on with pip. Everything else is fetched from the
-# package index into this folder: uv into .tools, the locked packages into .venv,
-# Meltano's plugins into .meltano. Another Python: make test PYTHON=python3.12
+# package index into this folder: uv into .tools, the locked packages into .venv, what uv
+# keeps of them into .uv-cache, Meltano's plugins into .meltano. Another Python: make test PYTHON=python3.12
 
 PYTHON ?= python3
 # A folder of this name is left alone by linters.
@@ -16,6 +16,12 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 # Of `make image`.
 export ENGINE TARGET
+# With this, nothing that is made lies outside of this folder, nor needs a home.
+UV_CACHE_DIR ?= $(CURDIR)/.uv-cache
+export UV_CACHE_DIR
+# What is to be done where an index cannot be reached or trusted.
+NO_INDEX := echo 'Nothing came from the package index. HTTPS_PROXY names a proxy. Where \
+  it signs anew, SSL_CERT_FILE (uv) and PIP_CERT (pip) name the file of its CA.' >&2
 
 # Named after the Python, so that another one makes the environment anew.
 SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
@@ -104,11 +110,11 @@ dist: $(UV)
 # Meltano keeps bookmarks in .meltano, and output holds what was loaded: both are
 # the user's.
 clean:
-	rm -rf .venv .airflow .tools dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .airflow .tools .uv-cache .pythons dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(SYNCED): $(UV) pyproject.toml uv.lock | python
 	@echo 'Setting up .venv ...'
-	@$(UV) sync --locked --quiet
+	@$(UV) sync --locked --quiet || { $(NO_INDEX); exit 1; }
 	@# Meltano does not notice that the tap's dependencies changed.
 	@rm -rf .meltano/extractors/tap-kommo-chats/venv
 	@rm -f .venv/.synced-*
@@ -123,7 +129,7 @@ $(UV): requirements/uv.txt | python
 	@rm -rf .tools
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
 	  '$(PYTHON_FOUND)' -m pip install --quiet --target $(UV_HOME) \
-	  --require-hashes --only-binary :all: --requirement $<
+	  --require-hashes --only-binary :all: --requirement $< || { $(NO_INDEX); exit 1; }
 	@touch $@
 
 python:

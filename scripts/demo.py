@@ -134,6 +134,10 @@ def main() -> int:
     except StepError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        where = error.filename or ROOT
+        print(f"demo: {where} cannot be used: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("demo: stopped", file=sys.stderr)
         return 130
@@ -275,6 +279,9 @@ def load(settings: dict[str, str], log: IO[str], *, is_whole: bool) -> None:
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "NO_COLOR": "1",
+            # Its log would go into the home folder, which need not be there.
+            "XDG_CACHE_HOME": str(ROOT / ".meltano"),
+            "XDG_STATE_HOME": str(ROOT / ".meltano"),
             "TARGET_DUCKDB_FILEPATH": str(DATABASE),
             # The sandbox has no limit.
             "TAP_KOMMO_CHATS_REQUESTS_PER_SECOND": "0",

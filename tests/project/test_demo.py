@@ -49,7 +49,8 @@ def demo(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "scripts/demo.py"],
         cwd=folder,
-        env={**os.environ, "PYTHONUTF8": "1"},
+        # It needs no home.
+        env={**os.environ, "PYTHONUTF8": "1", "HOME": "/proc/none"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

@@ -24,6 +24,7 @@ import yaml
 
 from sandbox import OWN_ORIGIN, Sandbox, seeded_crm, seeded_store
 from tap_kommo_chats.tap import STREAMS
+from tests.project import test_anywhere as anywhere
 from tests.project import test_by_hand as by_hand
 from tests.project.test_own_project import block_of_the_readme
 from tests.support.airflow import Airflow
@@ -164,7 +165,7 @@ def is_walked(_place: Place, line: str) -> None:
 
 def is_done_by_hand(_place: Place, line: str) -> None:
     """Look up a command that is run with those around it."""
-    assert line in by_hand.COMMANDS
+    assert line in {*by_hand.COMMANDS, *anywhere.BLOCK.splitlines()}
 
 
 def is_run_by_ci(_place: Place, line: str) -> None:
@@ -291,7 +292,8 @@ WAYS = (
     Way(PROGRAM + r"meltano invoke tap-kommo-chats:check", loads),
     Way(r"meltano (init|add) .*|cd .*", is_walked),
     Way(
-        r"(echo|test) .*|.* \| target-jsonl .*|(\.venv/bin/)?(python|dotenv) .*",
+        r"(echo|test|mkdir|ln|export) .*|.* \| target-jsonl .*"
+        r"|(\.venv/bin/)?(python|dotenv) .*",
         is_done_by_hand,
     ),
     Way(PROGRAM + r"meltano state copy .*", copies_a_state, [LONG]),

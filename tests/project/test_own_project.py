@@ -35,6 +35,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [make, "dist", f"DIST={folder / FOLDER / 'dist'}", f"PYTHON={sys.executable}"],
         cwd=ROOT,
+        # It needs no home.
+        env={**os.environ, "HOME": "/proc/none"},
         check=True,
         timeout=300,
     )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
-from airflow_kommo_chats.meltano import LoadError, Meltano
+from airflow_kommo_chats.meltano import LoadError, Meltano, python_of
 from airflow_kommo_chats.mistakes import MistakeError
 from airflow_kommo_chats.words import TAP
 from tests.support.meltano_project import settings_for, share_plugins
 from tests.support.onlooker import Onlooker
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandbox import Sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="Airflow does not run on Windows"
@@ -37,14 +41,15 @@ def load(sandbox: Sandbox, folder: Path, **more: str) -> list[str]:
     """Load one conversation into files, and return what was told."""
     (one, *_) = sandbox.store.conversation_ids()
     told: list[str] = []
-    Meltano(told.append).run(
-        *("el", "--state-id=north", "--no-install", TAP, "target-jsonl"),
-        settings={
-            **settings_for(sandbox, [one]),
-            "TARGET_JSONL_DESTINATION_PATH": str(folder.parent),
-            **more,
-        },
-    )
+    with closing(Meltano(told.append)) as meltano:
+        meltano.run(
+            *("el", "--state-id=north", "--no-install", TAP, "target-jsonl"),
+            settings={
+                **settings_for(sandbox, [one]),
+                "TARGET_JSONL_DESTINATION_PATH": str(folder.parent),
+                **more,
+            },
+        )
     return told
 
 
@@ -75,3 +80,63 @@ def test_a_mistake_in_the_settings_is_told_from_what_may_pass(
 ) -> None:
     with pytest.raises(MistakeError, match=r"^shard is no part of a whole"):
         load(seeded_sandbox, folder, TAP_KOMMO_CHATS_SHARD="9/8")
+
+
+def test_several_commands_are_run_by_one_meltano_and_know_nothing_of_each_other(
+    folder: Path,
+) -> None:
+    state = '{"singer_state": {"bookmarks": {}}}'
+    with closing(Meltano(lambda _line: None)) as meltano:
+        meltano.run("state", "set", "--force", "north", state, settings={})
+        with pytest.raises(LoadError):
+            meltano.run("state", "no-such-command", settings={})
+        (process,) = psutil.Process().children()
+        listed = meltano.run("state", "list", settings={})
+        shown = meltano.run("state", "get", "north", settings={})
+
+        assert psutil.Process().children() == [process]
+    assert listed.split() == ["north"]
+    assert json.loads(shown) == json.loads(state)
+    assert not process.is_running()
+    assert (folder / "meltano.db").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/opt/tools/meltano/bin/python3.11\nimport sys\n",
+        '#!/bin/sh\n\'\'\'exec\' "/opt/tools/meltano/bin/python3.11" "$0" "$@"\n',
+        "#!/bin/sh\n'''exec' /opt/tools/meltano/bin/python3.11 \"$0\" \"$@\"\n",
+    ],
+    ids=["short", "quoted", "long"],
+)
+def test_the_python_of_a_meltano_is_the_one_that_it_names(
+    text: str, tmp_path: Path
+) -> None:
+    command = tmp_path / "meltano"
+    command.write_text(text, encoding="utf-8")
+
+    assert python_of(str(command)) == "/opt/tools/meltano/bin/python3.11"
+
+
+def test_a_meltano_that_is_no_script_of_python_is_run_all_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper = tmp_path / "bin" / "meltano"
+    wrapper.parent.mkdir()
+    own = Path(sys.executable).with_name("meltano")
+    wrapper.write_text(f'#!/bin/sh\nexec {own} "$@"\n', encoding="utf-8")
+    wrapper.chmod(0o755)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "meltano.yml").symlink_to(ROOT / "meltano.yml")
+    monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(project))
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:/usr/bin:/bin")
+    # A Python without Meltano.
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+
+    with closing(Meltano(lambda _line: None)) as meltano:
+        said = meltano.run("--version", settings={})
+
+    assert said.startswith("meltano, version")
+    assert folder.exists()

@@ -10,15 +10,10 @@ from airflow.sdk import DAG, Connection, TriggerRule, task
 from airflow.sdk.definitions._internal.abstractoperator import DEFAULT_RETRY_DELAY
 
 from airflow_kommo_chats import accounts as of_accounts
+from airflow_kommo_chats.given import accounts
 from airflow_kommo_chats.jobs import SMALL_TASKS, list_jobs
-from airflow_kommo_chats.operators import (
-    Build,
-    Load,
-    PrepareTarget,
-    Read,
-    Search,
-    accounts,
-)
+from airflow_kommo_chats.loads import Load, Read, Search
+from airflow_kommo_chats.operators import Build, PrepareTarget
 from airflow_kommo_chats.targets import TARGETS
 
 _RETRYING = {

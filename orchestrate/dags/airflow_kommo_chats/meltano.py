@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,7 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from airflow_kommo_chats import keeper
 from airflow_kommo_chats.accounts import without_settings
@@ -23,10 +26,14 @@ if TYPE_CHECKING:
 # Airflow may have been started anywhere. In a checkout of the tap, the project is the
 # one that this file belongs to.
 _CHECKOUT = Path(__file__).resolve().parents[3]
+_STARTER = Path(__file__).with_name("starter.py")
 
 # Meltano's own is five minutes.
 _LOCK_SECONDS = 330
 _LOOK_AGAIN_SECONDS = 20
+
+_ENDED = re.compile(r'\{"exit_code": (-?\d+)\}')
+"""What the starter writes after a command's log."""
 
 
 class LoadError(RuntimeError):
@@ -64,14 +71,37 @@ def project() -> Path:
 
 
 def command_of(folder: Path) -> str:
-    """Return the project's own Meltano; the one on the path where it has none."""
+    """Return the project's own Meltano; the one on the path where it has none.
+
+    Raises:
+        MistakeError: If there is none either.
+    """
     own = folder / ".venv" / "bin" / "meltano"
-    return str(own) if own.exists() else "meltano"
+    found = str(own) if own.exists() else shutil.which("meltano")
+    if found is None:
+        message = (
+            f"Neither {own} nor the PATH of this worker has Meltano: install it in "
+            "the project, or where Airflow's PATH leads"
+        )
+        raise MistakeError(message)
+    return found
+
+
+def python_of(command: str) -> str:
+    """Return the Python that a command's first lines name; this one if they do not."""
+    with suppress(OSError, UnicodeDecodeError):
+        beginning = Path(command).read_text(encoding="utf-8")[:500]
+        # A long path stands in the second line, behind a shell's.
+        if named := re.match(
+            r"#!(?:/bin/sh\n'''exec' )?\"?(/[^\n\"]*?python[\d.]*)", beginning
+        ):
+            return named[1]
+    return sys.executable
 
 
 @dataclass
 class Meltano:
-    """Meltano, for one task.
+    """Meltano, for one task. It is loaded once for all of its commands.
 
     Attributes:
         tell: Takes each line of its log.
@@ -98,17 +128,29 @@ class Meltano:
             LoadError: If it fails.
             MistakeError: If settings are to blame.
         """
+        started = self._started()
         with (
-            tempfile.TemporaryFile("w+", encoding="utf-8") as stdin,
-            tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
+            tempfile.NamedTemporaryFile("w", encoding="utf-8") as stdin,
+            tempfile.NamedTemporaryFile("r", encoding="utf-8") as stdout,
         ):
             stdin.write(given)
-            stdin.seek(0)
+            stdin.flush()
+            job = {
+                "command": [
+                    "--log-format=json",
+                    # Sources of conversations add up: one account's, in .env or in the
+                    # worker's environment, would be read for all.
+                    f"--env-file={os.devnull}",
+                    *command,
+                ],
+                "environment": {**_own_environment(), **settings},
+                "input": stdin.name,
+                "output": stdout.name,
+            }
             words = Words()
-            code = self._run(command, settings, stdin, stdout, words)
+            code = self._do(started, job, words)
             if words.is_mistake:
                 raise MistakeError(words.reason)
-            stdout.seek(0)
             output = stdout.read()
             if code:
                 kind = HeldError if words.is_held else LoadError
@@ -157,31 +199,33 @@ class Meltano:
             with suppress(subprocess.TimeoutExpired):
                 self._keeper.wait(keeper.STOPPING_SECONDS + 1)
 
-    def _run(
-        self,
-        command: tuple[str, ...],
-        settings: Mapping[str, str],
-        stdin: IO[str],
-        stdout: IO[str],
-        words: Words,
-    ) -> int:
+    def close(self) -> None:
+        """Stop it once nobody listens to it any more."""
+        self.stop()
+        if self._keeper is not None:
+            for pipe in (self._keeper.stdin, self._keeper.stderr):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
+
+    def _started(self) -> subprocess.Popen[str]:
+        """Return what starts commands, which may have to be started itself."""
+        if self._keeper is not None and self._keeper.poll() is None:
+            return self._keeper
         folder = project()
+        command = command_of(folder)
         reading, writing = os.pipe()
-        self._lifeline = lifeline = os.fdopen(writing, "wb")
+        self._lifeline = os.fdopen(writing, "wb")
         try:
             self._keeper = subprocess.Popen(
                 [
                     *(sys.executable, keeper.__file__, str(reading)),
-                    *(command_of(folder), "--log-format=json"),
-                    # Sources of conversations add up: one account's, in .env or in the
-                    # worker's environment, would be read for all.
-                    f"--env-file={os.devnull}",
-                    *command,
+                    *(python_of(command), str(_STARTER), command),
                 ],
                 cwd=folder,
-                env={**without_settings(os.environ), "NO_COLOR": "1", **settings},
-                stdin=stdin,
-                stdout=stdout,
+                env=_own_environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
                 errors="replace",
@@ -192,12 +236,26 @@ class Meltano:
             )
         finally:
             os.close(reading)
-        with lifeline:
-            for raw in self._keeper.stderr or ():
-                line = read_line(raw.rstrip())
-                words.hear(line)
-                if line.is_for_people:
-                    self.tell(str(line))
-            # Waits for the end, and closes the pipe too.
-            self._keeper.communicate()
-        return self._keeper.returncode
+        return self._keeper
+
+    def _do(
+        self, started: subprocess.Popen[str], job: Mapping[str, object], words: Words
+    ) -> int:
+        """Have a job done, and return its exit code."""
+        jobs, log = cast("IO[str]", started.stdin), cast("IO[str]", started.stderr)
+        with suppress(BrokenPipeError):
+            jobs.write(json.dumps(job) + "\n")
+            jobs.flush()
+        for raw in log:
+            if ended := _ENDED.fullmatch(raw.rstrip()):
+                return int(ended[1])
+            line = read_line(raw.rstrip())
+            words.hear(line)
+            if line.is_for_people:
+                self.tell(str(line))
+        # It was stopped, or killed.
+        return started.wait() or 1
+
+
+def _own_environment() -> dict[str, str]:
+    return {**without_settings(os.environ), "NO_COLOR": "1"}

@@ -1,4 +1,4 @@
-"""The tasks."""
+"""The tasks before and after all loads, and what every task does with Meltano."""
 
 from __future__ import annotations
 
@@ -7,26 +7,20 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, Connection, Variable
+from airflow.sdk import BaseOperator, Connection
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_kommo_chats import accounts as of_accounts
 from airflow_kommo_chats import handover, keeper, models, targets
-from airflow_kommo_chats.jobs import is_searched_once, label
-from airflow_kommo_chats.meltano import HeldError, LoadError, Meltano
+from airflow_kommo_chats.given import accounts
+from airflow_kommo_chats.jobs import is_searched_once
+from airflow_kommo_chats.meltano import LoadError, Meltano
 from airflow_kommo_chats.mistakes import MistakeError
-from airflow_kommo_chats.progress import Progress
-from airflow_kommo_chats.states import (
-    Move,
-    merged,
-    plan_moves,
-    search_id,
-    state_id,
-)
+from airflow_kommo_chats.states import Move, merged, plan_moves
 from airflow_kommo_chats.words import TAP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from airflow.sdk import Context
 
@@ -58,6 +52,20 @@ class MeltanoOperator(BaseOperator):
     _meltano: Meltano | None = None
     _is_stopped: bool = False
 
+    def execute(self, context: Context) -> None:
+        """Do the task's work, and leave nothing of it behind."""
+        # When the process above this one is killed, this one has nobody left to tell.
+        keeper.die_with_parent()
+        try:
+            self.work(context)
+        finally:
+            if self._meltano is not None:
+                self._meltano.close()
+
+    def work(self, context: Context) -> None:
+        """Do the task's work."""
+        raise NotImplementedError
+
     def on_kill(self) -> None:
         """Stop Meltano: Airflow calls this after a timeout and when it gets SIGTERM."""
         self._is_stopped = True
@@ -65,16 +73,20 @@ class MeltanoOperator(BaseOperator):
             self._meltano.stop()
 
     def meltano(self, whose: str = "") -> Meltano:
-        """Make ready to run Meltano.
+        """Return the task's Meltano.
 
         Args:
             whose: The account, where the task has several.
         """
-        # When the process above this one is killed, this one has nobody left to tell.
-        keeper.die_with_parent()
         where = f"{whose}: " if whose else ""
-        self._meltano = made = Meltano(lambda line: self.log.info("%s%s", where, line))
-        return made
+
+        def tell(line: str) -> None:
+            self.log.info("%s%s", where, line)
+
+        if self._meltano is None:
+            self._meltano = Meltano(tell)
+        self._meltano.tell = tell
+        return self._meltano
 
     def to_load(self) -> dict[str, str]:
         """Return the loader's settings as environment variables."""
@@ -87,7 +99,7 @@ class PrepareTarget(MeltanoOperator):
     Tasks that run at once would get into each other's way with each of these.
     """
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
+    def work(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
         """Hand the tap's schema to the target, with no request to Kommo."""
         with failing_for_good():
             settings = self.to_load()
@@ -150,7 +162,7 @@ class PrepareTarget(MeltanoOperator):
 class Build(MeltanoOperator):
     """Makes the analysts' tables of what was loaded, with dbt."""
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
+    def work(self, context: Context) -> None:  # noqa: ARG002 (Airflow's)
         """Build the models.
 
         Raises:
@@ -178,140 +190,6 @@ class Build(MeltanoOperator):
             self.log.info("%s", line)
 
 
-class Load(MeltanoOperator):
-    """Loads accounts one after the other, or one shard of one."""
-
-    # Shown with the task, which therefore gets names and no settings.
-    template_fields = ("accounts", "shard")
-
-    def __init__(
-        self,
-        *,
-        accounts: Sequence[str],
-        shard: str,
-        **arguments: Any,  # noqa: ANN401 (Airflow's)
-    ) -> None:
-        """Take what to load.
-
-        Args:
-            accounts: Names in the Variable `kommo_accounts`.
-            shard: The tap's setting: "2/8" is the second of eight.
-            arguments: The operator's.
-        """
-        super().__init__(**arguments)
-        self.accounts = list(accounts)
-        self.shard = shard
-
-    @property
-    def label(self) -> str:
-        """What Airflow calls this task of many."""
-        return label(self.accounts, self.shard)
-
-    def execute(self, context: Context) -> None:
-        """Load what is new.
-
-        Raises:
-            AirflowFailException: If an account's settings cannot be used.
-            LoadError: If another try may load it.
-        """
-        progress = Progress.of(context)
-        for name in progress.left(self.accounts):
-            try:
-                self.load(name, is_retry=progress.is_retry)
-            except (MistakeError, HeldError) as error:
-                progress.refused(name, str(error))
-            except LoadError as error:
-                progress.failed(name, str(error))
-            else:
-                progress.done(name)
-            if name in progress.bad:
-                self.log.error("%s: %s", name, progress.bad[name])
-            if self._is_stopped:
-                break
-        if progress.bad:
-            kind = LoadError if progress.may_pass else AirflowFailException
-            raise kind(progress.told(self.accounts))
-
-    def load(self, account: str, *, is_retry: bool) -> None:
-        """Load one account.
-
-        Raises:
-            LoadError: If that fails.
-            MistakeError: If settings are to blame.
-        """
-        settings = self.settings(account)
-        is_alone = len(self.accounts) == 1
-        meltano = self.meltano("" if is_alone else account)
-        command = (
-            "el",
-            # `meltano run` keeps its files in one folder for each plugin, so that two
-            # runs break each other. `meltano el` keeps them, like the state, by id.
-            f"--state-id={self.state_id(account)}",
-            "--no-install",
-            *(("--force",) if is_retry else ()),
-            *(TAP, self.target),
-        )
-        meltano.run_in_turn(
-            *command,
-            settings={**of_accounts.variables(settings), **self.to_load()},
-        )
-
-    def state_id(self, account: str) -> str:
-        """Name the state that belongs to this task."""
-        return state_id(account, self.shard)
-
-    def settings(self, account: str) -> dict[str, Any]:
-        """Return the tap's settings.
-
-        Raises:
-            MistakeError: If what is said of the account is not as it should be.
-        """
-        settings, secret = said_of(account)
-        return {
-            **of_accounts.with_secret(settings, secret),
-            "requests_per_second": self.requests_per_second,
-            "shard": self.shard,
-        }
-
-    @property
-    def requests_per_second(self) -> int:
-        """How many requests this task may make: one for each slot that it takes."""
-        return of_accounts.REQUESTS_PER_SECOND * self.pool_slots
-
-
-class Read(Load):
-    """Reads one shard of an account, whose CRM a `Search` has searched."""
-
-    def settings(self, account: str) -> dict[str, Any]:
-        """Return the tap's settings, with what the search found as the list."""
-        if self.loader.url is None:
-            message = f"{self.target} cannot be asked for what a search found"
-            raise MistakeError(message)
-        url = self.loader.url(Connection.get(targets.CONNECTION))
-        return handover.reading_settings(super().settings(account), url)
-
-
-class Search(Load):
-    """Searches the CRM of one account, once for all of its shards."""
-
-    @property
-    def label(self) -> str:
-        """What Airflow calls this task of many."""
-        return f"{self.accounts[0]} search"
-
-    def state_id(self, account: str) -> str:
-        """Name the state that belongs to this task."""
-        return search_id(account)
-
-    def settings(self, account: str) -> dict[str, Any]:
-        """Return the settings of the search alone."""
-        settings, _ = said_of(account)
-        return {
-            **handover.search_settings(settings),
-            "requests_per_second": self.requests_per_second,
-        }
-
-
 @contextmanager
 def failing_for_good() -> Iterator[None]:
     """Let what is wrong with settings fail a task at once: no retry changes them.
@@ -323,33 +201,3 @@ def failing_for_good() -> Iterator[None]:
         yield
     except MistakeError as error:
         raise AirflowFailException(str(error)) from None
-
-
-def accounts() -> dict[str, Any]:
-    """Return the Variable `kommo_accounts`.
-
-    Raises:
-        MistakeError: If it is no object.
-    """
-    found = Variable.get(of_accounts.VARIABLE, deserialize_json=True)
-    if not isinstance(found, dict):
-        message = (
-            f"The Variable {of_accounts.VARIABLE} is not an object that has accounts "
-            "by their names"
-        )
-        raise MistakeError(message)
-    return found
-
-
-def said_of(account: str) -> tuple[dict[str, Any], str | None]:
-    """Return the settings of an account, and the channel's secret.
-
-    Raises:
-        MistakeError: If what is said of it is not as it should be.
-    """
-    kommo = Connection.get(of_accounts.CONNECTION)
-    found = accounts().get(account)
-    return (
-        of_accounts.settings_of(account, found, kommo.extra_dejson),
-        kommo.password,
-    )

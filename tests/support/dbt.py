@@ -69,7 +69,7 @@ class Dbt:
             *options,
             **({"variables": variables} if variables else {}),
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == 0, done.stdout.partition("Finished running")[2]
         return done.stdout
 
     def run(

@@ -167,6 +167,89 @@ class Figures:
             for key in {**known, **dict.fromkeys(rows_of)}
         ]
 
+    def conversations(self) -> list[Row]:
+        """`kommo_conversations`: who has to act, and on what."""
+        said = _grouped(self.messages, lambda m: (m.conversation_id,))
+        waits = _grouped(self.waits, lambda w: (w.conversation_id,))
+        talks = _grouped(self.talks(), lambda t: (t["conversation_id"],))
+        return [
+            self._conversation(
+                key[0], said.get(key, []), waits.get(key, []), talks.get(key, [])
+            )
+            for key in {**said, **talks}
+        ]
+
+    def _conversation(
+        self,
+        conversation_id: str,
+        messages: list[Message],
+        waits: list[Wait],
+        talks: list[Row],
+    ) -> Row:
+        latest = max(talks, key=self._began, default=None)
+        leads = [
+            (self._began(talk), lead_id)
+            for talk in talks
+            if (lead_id := self._lead_of(talk, messages)) is not None
+        ]
+        return {
+            "conversation_id": conversation_id,
+            "has_to_act": _has_to_act(messages, waits, latest),
+            "last_message_at": max((m.sent_at for m in messages), default=None),
+            **_volumes(messages),
+            "talks": len(talks),
+            "waits": len(waits),
+            "waits_answered": sum(w.state == "answered" for w in waits),
+            "latest_talk_id": latest["talk_id"] if latest else None,
+            "is_latest_talk_open": latest["is_open"] if latest else None,
+            "lead_id": max(leads)[1] if leads else None,
+        }
+
+    def _lead_of(self, talk: Row, messages: list[Message]) -> int | None:
+        row = self._row_of(talk)
+        if row is not None:
+            return row["entity_id"] if row["entity_type"] == "lead" else None
+        ids = [m.lead_id for m in messages if m.talk_id == talk["talk_id"]]
+        return max((each for each in ids if each is not None), default=None)
+
+    def _row_of(self, talk: Row) -> Row | None:
+        for row in self.people.talks_of.get(talk["conversation_id"], ()):
+            if row["talk_id"] == talk["talk_id"]:
+                return row
+        return None
+
+    def _began(self, talk: Row) -> tuple[datetime, int]:
+        row = self._row_of(talk)
+        if row is not None:
+            return _EPOCH + timedelta(seconds=row["created_at"]), talk["talk_id"]
+        first = min(
+            (
+                m.sent_at
+                for m in self.messages
+                if m.talk_id == talk["talk_id"]
+                and m.conversation_id == talk["conversation_id"]
+            ),
+            default=_EPOCH,
+        )
+        return first, talk["talk_id"]
+
+
+def _has_to_act(messages: list[Message], waits: list[Wait], talk: Row | None) -> str:
+    if any(w.state == "waiting" for w in waits):
+        return "company"
+    if not messages:
+        return "nobody"
+    asked = [m.sent_at for m in messages if m.actor == "customer"]
+    replied = [m.sent_at for m in messages if m.is_reply]
+    if waits and waits[-1].state in {"closed", "expired"}:
+        unanswered = not replied or max(replied) <= max(asked)
+        if unanswered:
+            return "nobody"
+    if talk is not None and not talk["is_open"]:
+        return "nobody"
+    ours = [m for m in messages if m.actor != "customer" and not m.is_failed]
+    return "customer" if ours else "nobody"
+
 
 def _talk(
     key: tuple[str, int | None],
@@ -236,9 +319,7 @@ def _resolution(
     return int((max(closings) - min(began)).total_seconds())
 
 
-def _outcome(
-    asked: list[datetime], messages: list[Message], waits: list[Wait]
-) -> str:
+def _outcome(asked: list[datetime], messages: list[Message], waits: list[Wait]) -> str:
     states = {w.state for w in waits}
     if not asked:
         return "no_customer"

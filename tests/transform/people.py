@@ -67,7 +67,9 @@ class People:
         """
         self.world = world
         self._offices: dict[int | None, Office] = {}
-        self._accounts = {r["amojo_id"]: r["account_id"] for r in world.rows("accounts")}
+        self._accounts = {
+            r["amojo_id"]: r["account_id"] for r in world.rows("accounts")
+        }
         self._users = {
             (row["account_id"], row["user_id"]): row for row in world.rows("users")
         }
@@ -243,7 +245,8 @@ class People:
             local_day=office.local_day(row["sent_at"]),
             actor=actor,
             author_id=author.get("id"),
-            author_name=self.user(account_id, user_id).get("name") or author.get("name"),
+            author_name=self.user(account_id, user_id).get("name")
+            or author.get("name"),
             author_user_id=user_id,
             credited_user_id=(user_id or responsible or None)
             if actor in {"agent", "unknown"}
@@ -281,7 +284,9 @@ class People:
             if other["conversation_id"] == row["conversation_id"]
             and other["account_id"] is not None
         ]
-        known += [t["account_id"] for t in self.talks_of.get(row["conversation_id"], ())]
+        known += [
+            t["account_id"] for t in self.talks_of.get(row["conversation_id"], ())
+        ]
         return max(known) if known else told.get("account_id")
 
     def _nearest(self, conversation_id: str, sent_at: datetime) -> int | None:

@@ -4,62 +4,29 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.dbt import Dbt
 from tests.support.marks import LONG
-from tests.transform.databases import DuckDb, Postgres
 from tests.transform.figures import Figures
 from tests.transform.people import People
 from tests.transform.strategies import AS_OF, changed, chats, drawn, run_at, world_of
+from tests.transform.warehouse import (
+    KEYS,
+    Warehouse,
+    assert_same,
+    by_key,
+    in_duckdb,
+    in_postgres,
+)
 from tests.transform.world import Variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from tests.support.postgres import PostgresServer
-    from tests.transform.databases import Database
     from tests.transform.world import Row, World
 
-KEYS = {
-    "kommo_messages": ("conversation_id", "message_id"),
-    "kommo_waits": ("conversation_id", "message_id"),
-    "kommo_talks": ("conversation_id", "talk_id"),
-    "kommo_conversations": ("conversation_id",),
-    "kommo_daily": ("account_id", "origin", "local_day"),
-    "kommo_agents_daily": ("account_id", "local_day", "agent"),
-    "kommo_unanswered": ("conversation_id",),
-}
 CHATS = 400
 pytestmark = LONG
-
-
-@dataclass(frozen=True)
-class Warehouse:
-    """A database, and dbt set up to work in it."""
-
-    database: Database
-    dbt: Dbt
-
-    def build(self, world: World, *options: str) -> dict[str, list[Row]]:
-        """Load a world, build the tables, and return them."""
-        self.database.load(world)
-        self.dbt.seed(
-            "kommo_office_hours",
-            [
-                f"{line.account_id or ''},{line.weekday},{line.opens_at},{line.closes_at}"
-                for line in world.hours
-            ],
-        )
-        self.dbt.seed(
-            "kommo_holidays",
-            [f"{line.account_id or ''},{line.day},x" for line in world.holidays],
-        )
-        self.dbt.build(*options, **world.variables.as_dbt_has_them())
-        return {table: self.database.rows(table) for table in KEYS}
 
 
 @pytest.fixture(scope="module", params=["duckdb", "postgres"])
@@ -67,13 +34,9 @@ def warehouse(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Warehouse:
     folder = tmp_path_factory.mktemp(request.param)
-    database: Database
     if request.param == "duckdb":
-        database = DuckDb(folder / "kommo.duckdb")
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        database = Postgres(server, server.create_database())
-    return Warehouse(database, Dbt(folder, database.target, database.settings))
+        return in_duckdb(folder)
+    return in_postgres(folder, request.getfixturevalue("postgres"))
 
 
 @dataclass(frozen=True)
@@ -141,6 +104,14 @@ def test_talks_are_as_worked_out(builds: Builds, step: int) -> None:
 
 
 @STEPS
+def test_conversations_are_as_worked_out(builds: Builds, step: int) -> None:
+    expected = figures(builds, step).conversations()
+
+    assert {row["has_to_act"] for row in expected} == {"company", "customer", "nobody"}
+    assert_same("kommo_conversations", builds.tables[step], expected)
+
+
+@STEPS
 def test_figures_of_days_are_as_worked_out(builds: Builds, step: int) -> None:
     assert_same("kommo_daily", builds.tables[step], figures(builds, step).daily())
 
@@ -170,31 +141,3 @@ def test_what_was_built_bit_by_bit_equals_what_is_built_from_nothing(
 
 def figures(builds: Builds, step: int) -> Figures:
     return Figures(People(builds.worlds[step]))
-
-
-def assert_same(
-    table: str, tables: dict[str, list[Row]], expected: Iterable[Row]
-) -> None:
-    """Compare rows by their keys, in the columns that were worked out."""
-    wanted = by_key(table, expected)
-    found = by_key(table, tables[table])
-    assert wanted
-    assert found.keys() == wanted.keys()
-    differ = {
-        key: {
-            name: (found[key][name], value)
-            for name, value in row.items()
-            if found[key][name] != value
-            and found[key][name] != pytest.approx(value, abs=0.0501)
-        }
-        for key, row in wanted.items()
-    }
-    assert not {key: names for key, names in differ.items() if names}
-
-
-def by_key(table: str, rows: Iterable[Row]) -> dict[tuple[Any, ...], Row]:
-    """Return rows by their keys, which no two share."""
-    listed = list(rows)
-    found = {tuple(row[name] for name in KEYS[table]): row for row in listed}
-    assert len(found) == len(listed)
-    return found

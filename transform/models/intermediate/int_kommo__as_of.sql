@@ -1,4 +1,7 @@
-{%- set told = var('kommo_as_of', none) -%}
+{%- set told = var('kommo_as_of', none) %}
+-- depends_on: {{ ref('stg_kommo__chat_history') }}
+-- depends_on: {{ ref('stg_kommo__talk_messages') }}
+-- depends_on: {{ ref('stg_kommo__chat_events') }}
 with runs as (
 
     select

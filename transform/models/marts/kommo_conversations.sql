@@ -85,7 +85,13 @@ last_talks as (
             *,
             row_number() over (
                 partition by conversation_id
-                order by coalesce(created_at, first_message_at) desc, talk_id desc
+                order by
+                    coalesce(
+                        created_at,
+                        first_message_at,
+                        {{ kommo_chats.moment(0) }}
+                    ) desc,
+                    talk_id desc
             ) as place
         from talks
     ) as ordered
@@ -104,7 +110,13 @@ last_leads as (
             *,
             row_number() over (
                 partition by conversation_id
-                order by coalesce(created_at, first_message_at) desc, talk_id desc
+                order by
+                    coalesce(
+                        created_at,
+                        first_message_at,
+                        {{ kommo_chats.moment(0) }}
+                    ) desc,
+                    talk_id desc
             ) as place
         from talks
         where lead_id is not null

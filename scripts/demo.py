@@ -1,8 +1,8 @@
 """Load the chats of a local stand-in for Kommo into DuckDB and show them.
 
 ``make demo`` runs this. It starts the sandbox, lets Meltano carry its messages into
-``output/demo.duckdb`` and prints what has arrived there. Meltano's own words go to
-``output/demo.log``.
+``output/demo.duckdb``, has dbt make the tables of analysts there, prints what they say
+and writes ``output/report.html``. Meltano's own words go to ``output/demo.log``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,13 +26,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = ROOT / "output" / "demo.duckdb"
 LOG = ROOT / "output" / "demo.log"
+REPORT = ROOT / "output" / "report.html"
+DAYS = 1000
+"""The invented chats go back so far."""
+
 STOPPING_SECONDS = 10
+_OTHERS = ("TAP_", "TARGET_", "MELTANO_", "DBT_", "KOMMO_REPORT_")
+"""How the variables begin that would point Meltano elsewhere."""
+
 LINES_OF_LOG = 40
 
 STREAMS = """
     SELECT table_name FROM information_schema.tables
     WHERE table_schema = 'main' ORDER BY table_name
 """
+FIRST_RUN = "SELECT min(run_started_at) FROM runs"
 LAST_RUN = """
     SELECT messages + talk_messages AS messages, requests + crm_requests AS requests
     FROM runs ORDER BY run_started_at DESC LIMIT 1
@@ -58,20 +67,6 @@ CHANNELS = f"""
     FROM ({MESSAGES})
     GROUP BY channel
     ORDER BY messages DESC, channel
-"""  # noqa: S608 (all of it stands here)
-LATEST = rf"""
-    SELECT
-        strftime(sent_at, '%Y-%m-%d %H:%M:%S') AS sent_at,
-        channel,
-        direction,
-        coalesce(author, '') AS author,
-        left(
-            regexp_replace(coalesce(nullif(text, ''), '(' || type || ')'),
-                '\s+', ' ', 'g'),
-            50
-        ) AS text
-    FROM (SELECT * FROM ({MESSAGES}) ORDER BY sent_at DESC, message_id LIMIT 8)
-    ORDER BY sent_at, message_id
 """  # noqa: S608 (all of it stands here)
 LEADS = f"""
     SELECT
@@ -102,10 +97,48 @@ LEADS = f"""
     ) <= 2
     ORDER BY channel, max(m.sent_at) DESC
 """  # noqa: S608 (all of it stands here)
+DURATION = """
+    CASE
+        WHEN {0} < 3600 THEN CAST(round({0} / 60) AS INTEGER) || ' min'
+        WHEN {0} < 86400 THEN round({0} / 3600, 1) || ' h'
+        ELSE round({0} / 86400, 1) || ' d'
+    END
+"""
+SPEED = f"""
+    count(*) AS answered,
+    {DURATION.format("median(wait_seconds)")} AS median,
+    {DURATION.format("quantile_cont(wait_seconds, 0.9)")} AS "nine of ten within",
+    CAST(round(100 * avg(CAST(is_within_target AS INTEGER))) AS INTEGER) || '%'
+        AS "in 15 min"
+"""
+FIRST_RESPONSES = f"""
+    SELECT origin AS channel, {SPEED}
+    FROM kommo_waits WHERE state = 'answered' AND is_first_of_talk
+    GROUP BY channel ORDER BY answered DESC, channel
+"""  # noqa: S608 (all of it stands here)
+AGENTS = f"""
+    SELECT
+        coalesce(replied_by_name, '')
+            || CASE WHEN replied_by = 'agent' THEN '' ELSE ' (unknown)' END AS agent,
+        {SPEED}
+    FROM kommo_waits WHERE state = 'answered'
+    GROUP BY agent ORDER BY answered DESC, agent LIMIT 8
+"""  # noqa: S608 (all of it stands here)
+WAITING = f"""
+    SELECT
+        {DURATION.format("waiting_seconds")} AS waiting,
+        origin AS channel,
+        customer_messages AS messages,
+        coalesce(status_name, '') AS status,
+        coalesce(responsible_name, '') AS responsible
+    FROM kommo_unanswered ORDER BY place LIMIT 8
+"""  # noqa: S608 (all of it stands here)
 CHAPTERS = (
     ("Messages by channel", CHANNELS),
-    ("The latest", LATEST),
     ("The last conversations of each channel, and their leads", LEADS),
+    ("First response by channel, of talks that customers began", FIRST_RESPONSES),
+    ("Replies by agent", AGENTS),
+    ("Who waits now, longest first", WAITING),
 )
 """What is shown of the database, in this order: a title, and a query."""
 
@@ -127,9 +160,14 @@ def main() -> int:
     try:
         # The loader creates its file, but not the folder.
         LOG.parent.mkdir(exist_ok=True)
-        is_whole = has_loaded()
-        with LOG.open("w", encoding="utf-8") as log, sandbox(log) as settings:
-            load(settings, log, is_whole=is_whole)
+        began = loaded_since()
+        today = datetime.now(timezone.utc).date()
+        with (
+            LOG.open("w", encoding="utf-8") as log,
+            # Its chats end on the day of the first demo, so that somebody waits.
+            sandbox(log, began or today) as settings,
+        ):
+            load(settings, log, is_whole=began is not None)
         show()
     except StepError as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -145,11 +183,12 @@ def main() -> int:
 
 
 @contextmanager
-def sandbox(log: IO[str]) -> Iterator[dict[str, str]]:
+def sandbox(log: IO[str], until: date) -> Iterator[dict[str, str]]:
     """Run the sandbox for as long as the block lasts.
 
     Args:
         log: Where its error output goes.
+        until: The day on which its chats end.
 
     Yields:
         The settings it announced: the environment a tap needs to read it.
@@ -159,7 +198,10 @@ def sandbox(log: IO[str]) -> Iterator[dict[str, str]]:
     """
     print("Starting the sandbox, a local stand-in for Kommo's Chats API and CRM ...")
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", "--crm", "--port", "0"],
+        [
+            *(sys.executable, "-m", "sandbox", "--crm", "--port", "0"),
+            f"--until={until}",
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -198,28 +240,34 @@ def announced(lines: IO[str] | None) -> dict[str, str]:
     raise StepError(with_log(message))
 
 
-def has_loaded() -> bool:
-    """Tell whether a run has come to its end with the database that is there.
+def loaded_since() -> date | None:
+    """Tell on which day the database that is there was first loaded.
+
+    Returns:
+        The day in UTC; None where no run has come to its end with it.
 
     Raises:
         StepError: If the database cannot be used.
     """
     if not DATABASE.exists():
-        return False
+        return None
     name = DATABASE.relative_to(ROOT)
     if is_in_use(DATABASE):
         message = f"{name} is open in another program: close it there, and try again."
         raise StepError(message)
     try:
         with duckdb.connect(str(DATABASE), read_only=True) as connection:
-            # It is written last.
-            return ("runs",) in connection.execute(STREAMS).fetchall()
+            # The run is written last.
+            if ("runs",) not in connection.execute(STREAMS).fetchall():
+                return None
+            ((began,),) = connection.execute(FIRST_RUN).fetchall()
     except duckdb.Error:
         message = (
             f"{name} is no database that DuckDB can open: move it elsewhere, or remove "
             "it, and try again."
         )
         raise StepError(message) from None
+    return None if began is None else began.date()
 
 
 def is_in_use(path: Path) -> bool:
@@ -239,7 +287,7 @@ def is_in_use(path: Path) -> bool:
 
 
 def load(settings: dict[str, str], log: IO[str], *, is_whole: bool) -> None:
-    """Carry what the sandbox has into DuckDB.
+    """Carry what the sandbox has into DuckDB, and make tables and a page of it.
 
     Args:
         settings: The tap's settings, as environment variables.
@@ -249,7 +297,7 @@ def load(settings: dict[str, str], log: IO[str], *, is_whole: bool) -> None:
     Raises:
         StepError: If Meltano reports a failure.
     """
-    print("Loading with Meltano, which installs tap and loader the first time ...")
+    print("Loading with Meltano, which installs what it needs the first time ...")
     command = [
         str(Path(sys.executable).with_name("meltano")),
         "--log-format=uncolored",
@@ -265,14 +313,17 @@ def load(settings: dict[str, str], log: IO[str], *, is_whole: bool) -> None:
         # Bookmarks that outlived the file would skip what it does not have.
         command.append("--full-refresh")
     code = subprocess.call(
-        [*command, "tap-kommo-chats", "target-duckdb"],
+        [
+            *(*command, "tap-kommo-chats", "target-duckdb"),
+            *("dbt-duckdb:build", "kommo-report:page"),
+        ],
         cwd=ROOT,
         env={
             # The sandbox is what is shown, whatever the shell points Meltano at.
             **{
                 name: value
                 for name, value in os.environ.items()
-                if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
+                if not name.startswith(_OTHERS)
             },
             "MELTANO_PROJECT_ROOT": str(ROOT),
             "MELTANO_ENVIRONMENT": "dev",
@@ -283,6 +334,9 @@ def load(settings: dict[str, str], log: IO[str], *, is_whole: bool) -> None:
             "XDG_CACHE_HOME": str(ROOT / ".meltano"),
             "XDG_STATE_HOME": str(ROOT / ".meltano"),
             "TARGET_DUCKDB_FILEPATH": str(DATABASE),
+            "KOMMO_REPORT_DATABASE": f"duckdb:///{DATABASE}",
+            "KOMMO_REPORT_OUTPUT": str(REPORT),
+            "KOMMO_REPORT_DAYS": str(DAYS),
             # The sandbox has no limit.
             "TAP_KOMMO_CHATS_REQUESTS_PER_SECOND": "0",
             **settings,
@@ -333,6 +387,7 @@ def show() -> None:
     ):
         print(f"\n{title}")
         print_table(rows)
+    print(f"\nAll of it as a page, with charts: {REPORT.relative_to(ROOT)}")
     if messages:
         print(f"\nThis run brought {messages:,} messages in {requests:,} requests.")
         print("Run it again: it brings what is new since.")

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.support.marks import LONG
-from tests.support.meltano_project import ROOT, settings_for, share_plugins
+from tests.support.meltano_project import ROOT, settings_for, share_plugins, utility
 from tests.support.onlooker import Onlooker
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ def folder(tmp_path: Path) -> Path:
     """The project's folder, as far as the demo needs it."""
     shutil.copy(ROOT / "meltano.yml", tmp_path)
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
-    (tmp_path / "sandbox").symlink_to(ROOT / "sandbox")
+    for name in ("sandbox", "transform"):
+        (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "output").mkdir()
     (tmp_path / ".meltano").mkdir()
+    for name in ("dbt-duckdb", "kommo-report"):
+        utility(name)
     share_plugins(tmp_path / ".meltano")
     return tmp_path
 
@@ -75,6 +78,7 @@ def rows_of(folder: Path) -> dict[str, int]:
     return {name: size for name, ((size,),) in sizes.items()}
 
 
+@LONG
 @NEEDS_LOADER
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
 def test_the_demo_keeps_settings_and_messages_to_its_user(
@@ -101,7 +105,7 @@ def test_the_demo_shows_every_stream_and_then_that_nothing_was_new(
     first, second = shown_by(folder), shown_by(folder)
 
     rows = rows_of(folder)
-    assert len(rows) == 10
+    assert len(rows) == 10 + 7
     assert all(rows.values())
     for name, count in (rows | {"runs": 1}).items():
         assert f"{name} " in first
@@ -110,6 +114,11 @@ def test_the_demo_shows_every_stream_and_then_that_nothing_was_new(
     messages = rows["chat_history"] + rows["talk_messages"]
     assert f"This run brought {messages:,} messages in " in first
     assert "Nothing was new" in second
+    assert "Who waits now" in first
+    assert "report.html" in first
+    assert (
+        (folder / "output" / "report.html").read_text("utf-8").startswith("<!doctype")
+    )
 
 
 @LONG
@@ -145,7 +154,7 @@ def test_a_database_that_is_open_elsewhere_is_told_in_a_line(folder: Path) -> No
         other.stdout.readline()
 
         with pytest.raises(parts["StepError"]) as raised:
-            parts["has_loaded"]()
+            parts["loaded_since"]()
 
         other.kill()
     assert str(raised.value) == (
@@ -158,7 +167,7 @@ def test_what_is_no_database_is_told_in_a_line(folder: Path) -> None:
     (folder / "output" / "demo.duckdb").write_text("words", encoding="utf-8")
 
     with pytest.raises(parts["StepError"]) as raised:
-        parts["has_loaded"]()
+        parts["loaded_since"]()
 
     assert str(raised.value).startswith("output/demo.duckdb is no database that DuckDB")
     assert "\n" not in str(raised.value)

@@ -1,6 +1,6 @@
 # Needs make and a Python from 3.10 on with pip. Everything else is fetched from the
-# package index into this folder: uv into .tools, the locked packages into .venv,
-# Meltano's plugins into .meltano. Another Python: make test PYTHON=python3.12
+# package index into this folder: uv into .tools, the locked packages into .venv, what uv
+# keeps of them into .uv-cache, Meltano's plugins into .meltano. Another Python: make test PYTHON=python3.12
 
 PYTHON ?= python3
 # A folder of this name is left alone by linters.
@@ -16,6 +16,12 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 # Of `make image`.
 export ENGINE TARGET
+# With this, nothing that is made lies outside of this folder, nor needs a home.
+UV_CACHE_DIR ?= $(CURDIR)/.uv-cache
+export UV_CACHE_DIR
+# What is to be done where an index cannot be reached or trusted.
+NO_INDEX := echo 'Nothing came from the package index. HTTPS_PROXY names a proxy. Where \
+  it signs anew, SSL_CERT_FILE (uv) and PIP_CERT (pip) name the file of its CA.' >&2
 
 # Named after the Python, so that another one makes the environment anew.
 SYNCED := .venv/.synced-$(subst /,-,$(PYTHON_FOUND))
@@ -39,7 +45,7 @@ help:
 	@echo 'make bench     measure the tap beside others, about ten minutes'
 	@echo 'make format    put the code into shape'
 	@echo 'make hub       write the definition for MeltanoHub anew'
-	@echo 'make dist      build wheel, sdist and bill of materials into dist/'
+	@echo 'make dist      build wheel, sdist, bill of materials and definition into dist/'
 	@echo 'make airflow   set up .airflow, an Airflow for the slow tests'
 	@echo 'make image     build the container image, with podman, docker or buildah'
 	@echo 'make clean     remove what the others made; output/ and .meltano/ stay'
@@ -86,8 +92,9 @@ hub: $(SYNCED)
 	$(BIN)/python scripts/hub_definition.py
 
 # The tap, and the DAG as a package of its own: Airflow's packages and the tap's would
-# decide on each other. What builds them is what uv.lock names, to the byte. The bill of materials is
-# of what they need, with all extras.
+# decide on each other. What builds them is what uv.lock names, to the byte. The bill of
+# materials is of what they need, with all extras. The definition adds the wheel to
+# Meltano projects.
 dist: $(UV)
 	rm -rf $(DIST)
 	$(UV) export --quiet --locked --only-group build --no-emit-project \
@@ -98,15 +105,16 @@ dist: $(UV)
 	  --out-dir $(DIST) orchestrate
 	$(UV) export --quiet --locked --no-dev --all-extras --format cyclonedx1.5 \
 	  --output-file $(DIST)/tap-kommo-chats.cdx.json
+	'$(PYTHON_FOUND)' scripts/local_definition.py $(DIST)
 
 # Meltano keeps bookmarks in .meltano, and output holds what was loaded: both are
 # the user's.
 clean:
-	rm -rf .venv .airflow .tools dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .airflow .tools .uv-cache .pythons dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(SYNCED): $(UV) pyproject.toml uv.lock | python
 	@echo 'Setting up .venv ...'
-	@$(UV) sync --locked --quiet
+	@$(UV) sync --locked --quiet || { $(NO_INDEX); exit 1; }
 	@# Meltano does not notice that the tap's dependencies changed.
 	@rm -rf .meltano/extractors/tap-kommo-chats/venv
 	@rm -f .venv/.synced-*
@@ -121,7 +129,7 @@ $(UV): requirements/uv.txt | python
 	@rm -rf .tools
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
 	  '$(PYTHON_FOUND)' -m pip install --quiet --target $(UV_HOME) \
-	  --require-hashes --only-binary :all: --requirement $<
+	  --require-hashes --only-binary :all: --requirement $< || { $(NO_INDEX); exit 1; }
 	@touch $@
 
 python:

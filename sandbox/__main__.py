@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, nullcontext
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from sandbox.faults import NO_FAULTS, Faults
 from sandbox.options import from_json
 from sandbox.seed.conversations import generated_store, seeded_store
 from sandbox.seed.crm import seeded_crm
+from sandbox.seed.times import days_until
 from sandbox.server import Sandbox
 from sandbox.webhooks import WebhooksFile
 
@@ -46,15 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
+    days_later = 0 if options.until is None else days_until(options.until)
     store = (
-        seeded_store()
+        seeded_store(days_later)
         if options.conversations is None
         else generated_store(options.conversations, options.messages)
     )
     try:
         sandbox = Sandbox(
             store,
-            seeded_crm(store) if options.crm else None,
+            seeded_crm(store, days_later) if options.crm else None,
             faults=options.faults,
             host=options.host,
             port=options.port,
@@ -111,6 +114,12 @@ def _add_contents(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--messages", type=_count, metavar="M", help="with M messages each"
+    )
+    parser.add_argument(
+        "--until",
+        type=date.fromisoformat,
+        metavar="DAY",
+        help="let the seeded conversations end just before this day, as in 2026-06-30",
     )
     parser.add_argument(
         "--crm",

@@ -1,8 +1,8 @@
 """Load the chats of a local stand-in for Kommo into DuckDB and show them.
 
 ``make demo`` runs this. It starts the sandbox, lets Meltano carry its messages into
-``output/demo.duckdb`` and prints what has arrived there. Meltano's own words go to
-``output/demo.log``.
+``output/demo.duckdb``, has dbt make the tables of analysts there, prints what they say
+and writes ``output/report.html``. Meltano's own words go to ``output/demo.log``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,41 +26,121 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = ROOT / "output" / "demo.duckdb"
 LOG = ROOT / "output" / "demo.log"
+REPORT = ROOT / "output" / "report.html"
+DAYS = 1000
+"""The invented chats go back so far."""
+
 STOPPING_SECONDS = 10
+_OTHERS = ("TAP_", "TARGET_", "MELTANO_", "DBT_", "KOMMO_REPORT_")
+"""How the variables begin that would point Meltano elsewhere."""
+
 LINES_OF_LOG = 40
 
-COUNTS = """
+STREAMS = """
+    SELECT table_name FROM information_schema.tables
+    WHERE table_schema = 'main' ORDER BY table_name
+"""
+FIRST_RUN = "SELECT min(run_started_at) FROM runs"
+LAST_RUN = """
+    SELECT messages + talk_messages AS messages, requests + crm_requests AS requests
+    FROM runs ORDER BY run_started_at DESC LIMIT 1
+"""
+MESSAGES = """
     SELECT
+        conversation_id, message_id, sent_at, direction, 'own' AS channel,
+        sender ->> '$.name' AS author,
+        message ->> '$.type' AS type, message ->> '$.text' AS text
+    FROM chat_history
+    UNION ALL
+    SELECT
+        conversation_id, message_id, sent_at, direction, origin,
+        author ->> '$.name', message_type, text
+    FROM talk_messages
+"""
+CHANNELS = f"""
+    SELECT
+        channel,
         count(DISTINCT conversation_id) AS conversations,
         count(*) AS messages,
         count(*) FILTER (direction = 'incoming') AS incoming,
         count(*) FILTER (direction = 'outgoing') AS outgoing
-    FROM chat_history
-"""
-TYPES = """
-    SELECT message ->> '$.type' AS type, count(*) AS messages
-    FROM chat_history
-    GROUP BY type
-    ORDER BY messages DESC, type
-"""
-LATEST = r"""
+    FROM ({MESSAGES})
+    GROUP BY channel
+    ORDER BY messages DESC, channel
+"""  # noqa: S608 (all of it stands here)
+LEADS = f"""
     SELECT
-        strftime(sent_at, '%Y-%m-%d %H:%M:%S') AS sent_at,
-        direction,
-        coalesce(sender ->> '$.name', '') AS sender,
-        left(
-            regexp_replace(
-                coalesce(
-                    nullif(message ->> '$.text', ''),
-                    '(' || (message ->> '$.type') || ')'
-                ),
-                '\s+', ' ', 'g'
-            ),
-            50
-        ) AS text
-    FROM (SELECT * FROM chat_history ORDER BY sent_at DESC, message_id LIMIT 8)
-    ORDER BY sent_at, message_id
+        m.channel AS channel,
+        coalesce(arg_max(m.author, m.sent_at) FILTER (m.direction = 'incoming'), '')
+            AS customer,
+        count(*) AS messages,
+        coalesce(l.name, '') AS lead,
+        coalesce(CAST(l.price AS VARCHAR), '') AS price,
+        coalesce(p.status_name, '') AS status,
+        coalesce(u.name, '') AS responsible
+    FROM ({MESSAGES}) AS m
+    JOIN (
+        SELECT DISTINCT ON (chat_id) *
+        FROM talks ORDER BY chat_id, created_at DESC, talk_id DESC
+    ) AS t ON t.chat_id = m.conversation_id
+    LEFT JOIN leads AS l
+        ON l.account_id = t.account_id
+        AND l.lead_id = t.entity_id AND t.entity_type = 'lead'
+    LEFT JOIN pipelines AS p
+        ON p.account_id = l.account_id
+        AND p.pipeline_id = l.pipeline_id AND p.status_id = l.status_id
+    LEFT JOIN users AS u
+        ON u.account_id = l.account_id AND u.user_id = l.responsible_user_id
+    GROUP BY m.channel, m.conversation_id, l.name, l.price, p.status_name, u.name
+    QUALIFY row_number() OVER (
+        PARTITION BY m.channel ORDER BY max(m.sent_at) DESC, m.conversation_id
+    ) <= 2
+    ORDER BY channel, max(m.sent_at) DESC
+"""  # noqa: S608 (all of it stands here)
+DURATION = """
+    CASE
+        WHEN {0} < 3600 THEN CAST(round({0} / 60) AS INTEGER) || ' min'
+        WHEN {0} < 86400 THEN round({0} / 3600, 1) || ' h'
+        ELSE round({0} / 86400, 1) || ' d'
+    END
 """
+SPEED = f"""
+    count(*) AS answered,
+    {DURATION.format("median(wait_seconds)")} AS median,
+    {DURATION.format("quantile_cont(wait_seconds, 0.9)")} AS "nine of ten within",
+    CAST(round(100 * avg(CAST(is_within_target AS INTEGER))) AS INTEGER) || '%'
+        AS "in 15 min"
+"""
+FIRST_RESPONSES = f"""
+    SELECT origin AS channel, {SPEED}
+    FROM kommo_waits WHERE state = 'answered' AND is_first_of_talk
+    GROUP BY channel ORDER BY answered DESC, channel
+"""  # noqa: S608 (all of it stands here)
+AGENTS = f"""
+    SELECT
+        coalesce(replied_by_name, '')
+            || CASE WHEN replied_by = 'agent' THEN '' ELSE ' (unknown)' END AS agent,
+        {SPEED}
+    FROM kommo_waits WHERE state = 'answered'
+    GROUP BY agent ORDER BY answered DESC, agent LIMIT 8
+"""  # noqa: S608 (all of it stands here)
+WAITING = f"""
+    SELECT
+        {DURATION.format("waiting_seconds")} AS waiting,
+        origin AS channel,
+        customer_messages AS messages,
+        coalesce(status_name, '') AS status,
+        coalesce(responsible_name, '') AS responsible
+    FROM kommo_unanswered ORDER BY place LIMIT 8
+"""  # noqa: S608 (all of it stands here)
+CHAPTERS = (
+    ("Messages by channel", CHANNELS),
+    ("The last conversations of each channel, and their leads", LEADS),
+    ("First response by channel, of talks that customers began", FIRST_RESPONSES),
+    ("Replies by agent", AGENTS),
+    ("Who waits now, longest first", WAITING),
+)
+"""What is shown of the database, in this order: a title, and a query."""
 
 
 class StepError(Exception):
@@ -76,11 +160,21 @@ def main() -> int:
     try:
         # The loader creates its file, but not the folder.
         LOG.parent.mkdir(exist_ok=True)
-        with LOG.open("w", encoding="utf-8") as log, sandbox(log) as settings:
-            load(settings, log)
+        began = loaded_since()
+        today = datetime.now(timezone.utc).date()
+        with (
+            LOG.open("w", encoding="utf-8") as log,
+            # Its chats end on the day of the first demo, so that somebody waits.
+            sandbox(log, began or today) as settings,
+        ):
+            load(settings, log, is_whole=began is not None)
         show()
     except StepError as error:
         print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = error.filename or ROOT
+        print(f"demo: {where} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("demo: stopped", file=sys.stderr)
@@ -89,11 +183,12 @@ def main() -> int:
 
 
 @contextmanager
-def sandbox(log: IO[str]) -> Iterator[dict[str, str]]:
+def sandbox(log: IO[str], until: date) -> Iterator[dict[str, str]]:
     """Run the sandbox for as long as the block lasts.
 
     Args:
         log: Where its error output goes.
+        until: The day on which its chats end.
 
     Yields:
         The settings it announced: the environment a tap needs to read it.
@@ -101,9 +196,12 @@ def sandbox(log: IO[str]) -> Iterator[dict[str, str]]:
     Raises:
         StepError: If it ends before it is ready.
     """
-    print("Starting the sandbox, a local stand-in for Kommo's Chats API ...")
+    print("Starting the sandbox, a local stand-in for Kommo's Chats API and CRM ...")
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", "--port", "0"],
+        [
+            *(sys.executable, "-m", "sandbox", "--crm", "--port", "0"),
+            f"--until={until}",
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -142,17 +240,64 @@ def announced(lines: IO[str] | None) -> dict[str, str]:
     raise StepError(with_log(message))
 
 
-def load(settings: dict[str, str], log: IO[str]) -> None:
-    """Carry the sandbox's messages into DuckDB.
+def loaded_since() -> date | None:
+    """Tell on which day the database that is there was first loaded.
+
+    Returns:
+        The day in UTC; None where no run has come to its end with it.
+
+    Raises:
+        StepError: If the database cannot be used.
+    """
+    if not DATABASE.exists():
+        return None
+    name = DATABASE.relative_to(ROOT)
+    if is_in_use(DATABASE):
+        message = f"{name} is open in another program: close it there, and try again."
+        raise StepError(message)
+    try:
+        with duckdb.connect(str(DATABASE), read_only=True) as connection:
+            # The run is written last.
+            if ("runs",) not in connection.execute(STREAMS).fetchall():
+                return None
+            ((began,),) = connection.execute(FIRST_RUN).fetchall()
+    except duckdb.Error:
+        message = (
+            f"{name} is no database that DuckDB can open: move it elsewhere, or remove "
+            "it, and try again."
+        )
+        raise StepError(message) from None
+    return None if began is None else began.date()
+
+
+def is_in_use(path: Path) -> bool:
+    """Tell whether another process has a database open, by the lock that DuckDB takes.
+
+    Args:
+        path: The database.
+    """
+    if sys.platform == "win32":
+        return False
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def load(settings: dict[str, str], log: IO[str], *, is_whole: bool) -> None:
+    """Carry what the sandbox has into DuckDB, and make tables and a page of it.
 
     Args:
         settings: The tap's settings, as environment variables.
         log: Where Meltano's output goes.
+        is_whole: Whether the database has all that earlier runs read.
 
     Raises:
         StepError: If Meltano reports a failure.
     """
-    print("Loading with Meltano, which installs tap and loader the first time ...")
+    print("Loading with Meltano, which installs what it needs the first time ...")
     command = [
         str(Path(sys.executable).with_name("meltano")),
         "--log-format=uncolored",
@@ -161,26 +306,37 @@ def load(settings: dict[str, str], log: IO[str]) -> None:
         "run",
         # Bookmarks of their own, so that the demo and real runs do not mix.
         "--state-id-suffix=demo",
+        # A demo that was killed counts as running for some minutes.
+        "--force",
     ]
-    if not DATABASE.exists():
-        # Bookmarks that outlived the file would skip what it no longer has.
+    if not is_whole:
+        # Bookmarks that outlived the file would skip what it does not have.
         command.append("--full-refresh")
     code = subprocess.call(
-        [*command, "tap-kommo-chats", "target-duckdb"],
+        [
+            *(*command, "tap-kommo-chats", "target-duckdb"),
+            *("dbt-duckdb:build", "kommo-report:page"),
+        ],
         cwd=ROOT,
         env={
             # The sandbox is what is shown, whatever the shell points Meltano at.
             **{
                 name: value
                 for name, value in os.environ.items()
-                if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
+                if not name.startswith(_OTHERS)
             },
             "MELTANO_PROJECT_ROOT": str(ROOT),
             "MELTANO_ENVIRONMENT": "dev",
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "NO_COLOR": "1",
+            # Its log would go into the home folder, which need not be there.
+            "XDG_CACHE_HOME": str(ROOT / ".meltano"),
+            "XDG_STATE_HOME": str(ROOT / ".meltano"),
             "TARGET_DUCKDB_FILEPATH": str(DATABASE),
+            "KOMMO_REPORT_DATABASE": f"duckdb:///{DATABASE}",
+            "KOMMO_REPORT_OUTPUT": str(REPORT),
+            "KOMMO_REPORT_DAYS": str(DAYS),
             # The sandbox has no limit.
             "TAP_KOMMO_CHATS_REQUESTS_PER_SECOND": "0",
             **settings,
@@ -215,23 +371,43 @@ def show() -> None:
     Raises:
         StepError: If it cannot be read or holds no message.
     """
+    name = DATABASE.relative_to(ROOT)
     try:
         with duckdb.connect(str(DATABASE), read_only=True) as connection:
-            tables = [table(connection, query) for query in (COUNTS, TYPES, LATEST)]
-    except duckdb.Error as error:
-        message = f"{DATABASE.relative_to(ROOT)} cannot be read: {error}"
+            names = [name for (name,) in connection.execute(STREAMS).fetchall()]
+            sizes = [size_of(connection, name) for name in names]
+            chapters = [(title, table(connection, query)) for title, query in CHAPTERS]
+            messages, requests = connection.execute(LAST_RUN).fetchall()[0]
+    except (duckdb.Error, IndexError) as error:
+        message = f"{name} cannot be read: {error}"
         raise StepError(message) from error
-    counts, types, latest = tables
-    if len(latest) == 1:
-        message = f"no message arrived in {DATABASE.relative_to(ROOT)}."
-        raise StepError(message)
     for title, rows in (
-        (f"{DATABASE.relative_to(ROOT)}, table chat_history", counts),
-        ("By type", types),
-        ("The latest", latest),
+        (f"{name}, rows by table", [["table", "rows"], *sizes]),
+        *chapters,
     ):
         print(f"\n{title}")
         print_table(rows)
+    print(f"\nAll of it as a page, with charts: {REPORT.relative_to(ROOT)}")
+    if messages:
+        print(f"\nThis run brought {messages:,} messages in {requests:,} requests.")
+        print("Run it again: it brings what is new since.")
+    else:
+        print(f"\nNothing was new: this run made {requests:,} requests to find out.")
+
+
+def size_of(connection: duckdb.DuckDBPyConnection, name: str) -> Sequence[Any]:
+    """Count the rows of a table.
+
+    Args:
+        connection: The database.
+        name: The table.
+
+    Returns:
+        The table's name, and how many rows it has.
+    """
+    query = f'SELECT count(*) FROM "{name}"'  # noqa: S608 (the database names it)
+    ((rows,),) = connection.execute(query).fetchall()
+    return [name, rows]
 
 
 def table(connection: duckdb.DuckDBPyConnection, query: str) -> list[Sequence[Any]]:

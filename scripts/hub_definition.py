@@ -226,7 +226,7 @@ def executable(package: Distribution) -> str:
     Returns:
         Its name.
     """
-    (command,) = package.entry_points.select(group="console_scripts")
+    (command,) = package.entry_points.select(group="console_scripts", name=package.name)
     return command.name
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from singer_sdk.exceptions import SingerSDKError
-from singer_sdk.helpers._util import load_json
 from singer_sdk.plugin_base import _ConfigInput
 
 from tap_kommo_chats.check.check import Given, check
 from tap_kommo_chats.check.render import rendered
 from tap_kommo_chats.errors import StopRequestedError, TapError
-from tap_kommo_chats.input_files import json_object
+from tap_kommo_chats.input_files import read_object
 from tap_kommo_chats.tap import TapKommoChats
 
 if TYPE_CHECKING:
-    from typing import IO
-
     from tap_kommo_chats.check.report import Report
+
+_FILES = ("state", "catalog")
+"""Options that name a file."""
 
 
 def command() -> click.Command:
@@ -29,6 +29,10 @@ def command() -> click.Command:
         ValueError: If the log cannot be set up as the environment says.
     """
     made: click.Command = TapKommoChats.cli
+    for option in made.params:
+        if option.name in _FILES:
+            # Of a file that is not there, click tells in four lines of its own.
+            option.type = click.STRING
     told = "Tell in a few requests whether a run would work. --format holds for it."
     made.params.append(click.Option(["--check"], is_flag=True, help=told))
     made.callback = _run_or_check
@@ -41,8 +45,8 @@ def _run_or_check(  # noqa: PLR0913 (the options of the command)
     about: bool,
     about_format: str | None,
     config: _ConfigInput | None,
-    state: IO[str] | None,
-    catalog: IO[str] | None,
+    state: str | None,
+    catalog: str | None,
 ) -> None:
     """Run, or check.
 
@@ -50,32 +54,26 @@ def _run_or_check(  # noqa: PLR0913 (the options of the command)
         SettingsError: If a file of state or catalog cannot be read.
         SystemExit: After a check; its code is 0 if a run would work.
     """
-    if check and not about:
-        given = config or _ConfigInput()
-        tap = TapKommoChats(
-            config=given.config,
-            state=_object("--state", state),
-            catalog=_object("--catalog", catalog),
-            parse_env_config=given.parse_env,
-            validate_config=False,
-            setup_mapper=False,
-        )
-        report = checked(tap)
-        sys.stdout.write(rendered(report, about_format))
-        sys.exit(0 if report.is_fit else 1)
-    TapKommoChats.invoke(
-        about=about,
-        about_format=about_format,
-        config=config,
-        state=json_object("--state", state),
-        catalog=json_object("--catalog", catalog),
+    if about:
+        TapKommoChats.print_about(about_format)
+        return
+    if not check:
+        TapKommoChats.print_version(print_fn=TapKommoChats.logger.info)
+    given = config or _ConfigInput()
+    tap = TapKommoChats(
+        config=given.config,
+        state=None if state is None else read_object("--state", state),
+        catalog=None if catalog is None else read_object("--catalog", catalog),
+        parse_env_config=given.parse_env,
+        validate_config=not check,
+        setup_mapper=not check,
     )
-
-
-def _object(option: str, file: IO[str] | None) -> dict[str, Any] | None:
-    """Read a file that the command line names; see `json_object`."""
-    found = json_object(option, file)
-    return None if found is None else load_json(found.read())
+    if not check:
+        tap.sync_all()
+        return
+    report = checked(tap)
+    sys.stdout.write(rendered(report, about_format))
+    sys.exit(0 if report.is_fit else 1)
 
 
 def checked(tap: TapKommoChats) -> Report:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
@@ -14,23 +17,30 @@ from singer_sdk.helpers.capabilities import (
     PluginCapabilities,
     TapCapabilities,
 )
+from singer_sdk.plugin_base import _ConfigInput
+from singer_sdk.singerlib import StateMessage
 
 from tap_kommo_chats.errors import SettingsError, TapError
-from tap_kommo_chats.input_files import readable
+from tap_kommo_chats.input_files import read_object
 from tap_kommo_chats.kommo.token import note_of_end
 from tap_kommo_chats.log import hide_in_log
 from tap_kommo_chats.printable import printable
+from tap_kommo_chats.run.frame import Frame
 from tap_kommo_chats.run.run import Run
 from tap_kommo_chats.run.stop import Stop
+from tap_kommo_chats.settings.crm import names_channel
 from tap_kommo_chats.settings.masks import parse_masks
+from tap_kommo_chats.settings.meltano import with_nulls
 from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 from tap_kommo_chats.settings.secrets import secrets_of
+from tap_kommo_chats.settings.unknown import unknown_variables, unread_variables
 from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 from tap_kommo_chats.streams.chat_history import ChatHistoryStream
 from tap_kommo_chats.streams.configuration import as_far_as_read, judge
 from tap_kommo_chats.streams.conversations import ConversationsStream
+from tap_kommo_chats.streams.maps import lost_keys
 from tap_kommo_chats.streams.mirrored import (
     AccountsStream,
     ChatEventsStream,
@@ -49,7 +59,6 @@ if TYPE_CHECKING:
 
     import click
     from singer_sdk import Stream
-    from singer_sdk.plugin_base import _ConfigInput
 
     from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.streams.plain import PlainStream
@@ -71,11 +80,14 @@ STREAMS: tuple[type[PlainStream], ...] = (
 _DECIDING = (
     *("stream_maps", "stream_map_config", "faker_config"),
     *("flattening_enabled", "flattening_max_depth", "flattening_max_key_length"),
+    "flattening_separator",
 )
 """Settings that decide how records are written."""
 
+_ENVIRONMENT = "ENV"
+"""What `--config` names instead of a file."""
+
 _SAID_AT_MOST = 200
-_REMEDY = "write it as the documentation of the Meltano SDK does"
 
 OWN_SETTINGS = frozenset(SETTINGS_SCHEMA["properties"])
 """The names of the tap's settings, without those that the SDK adds to the schema."""
@@ -125,7 +137,15 @@ class TapKommoChats(Tap):
         crm = self.settings.crm
         if crm and (note := note_of_end(crm.access_token, self.initialized_at)):
             self.logger.warning(note)
-        return Run(self.settings, state, self.initialized_at, self, self.stop)
+        is_glance = any(
+            cast("PlainStream", stream).is_glance for stream in self.streams.values()
+        )
+        settings = self.settings
+        if is_glance:
+            # Side by side, more would be read than is looked at.
+            settings = replace(settings, max_concurrency=1)
+        frame = Frame(settings, self.initialized_at, self.stop, self, is_glance)
+        return Run(frame, state)
 
     def _unread(self) -> set[str]:
         """Name the streams whose channels are not to be read."""
@@ -151,15 +171,23 @@ class TapKommoChats(Tap):
 
     @classmethod
     def cb_config(
-        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+        cls,
+        ctx: click.Context,  # noqa: ARG003 (the SDK's)
+        param: click.Option,  # noqa: ARG003 (the SDK's)
+        value: tuple[str, ...],
     ) -> _ConfigInput:
         """Read the files of settings.
 
         Raises:
             SettingsError: If one cannot be read.
         """
-        with readable("--config"):
-            return super().cb_config(ctx, param, value)
+        merged: dict[str, Any] = {}
+        for path in value:
+            if path != _ENVIRONMENT:
+                merged |= read_object("--config", path)
+        if merged:
+            merged = with_nulls(merged, os.environ)
+        return _ConfigInput(merged, parse_env=_ENVIRONMENT in value)
 
     def setup_mapper(self) -> None:
         """Set up the operator's stream maps.
@@ -175,23 +203,31 @@ class TapKommoChats(Tap):
         _ = self.streams
         try:
             super().setup_mapper()
+        except ConfigValidationError as error:
+            raise SettingsError(error.errors) from None
         except (SingerSDKError, TapError):
             raise
         except Exception as error:  # noqa: BLE001 (the SDK raises whatever comes)
             said = printable(f"{type(error).__name__}: {error}", _SAID_AT_MOST)
+            has_maps = bool(self.config.get("stream_maps"))
             problem = (
-                f"stream_maps cannot be used ({said}): with flattening_enabled, no "
-                "field of a map may be named as a flattened one is"
+                f"{'stream_maps' if has_maps else 'flattening_enabled'} cannot be used "
+                f"({said}): with flattening_enabled, no field of a map may be named as "
+                "a flattened one is, and no name may be too long for "
+                "flattening_max_key_length"
             )
             raise SettingsError([problem]) from None
+        if problems := lost_keys(chain.from_iterable(self.mapper.stream_maps.values())):
+            raise SettingsError(problems)
 
     def discover_streams(self) -> Sequence[Stream]:
-        """Make the tap's streams, those of the CRM where there is one."""
+        """Make the tap's streams: all but those that the settings have nothing for."""
         masks, _ = parse_masks(self.config)
+        has_crm = self.config.get("crm_url") or not names_channel(self.config)
         return [
             kind(self, lambda: self.run, masks)
             for kind in STREAMS
-            if not kind.needs_crm or self.config.get("crm_url")
+            if has_crm or not kind.needs_crm
         ]
 
     @property
@@ -228,6 +264,15 @@ class TapKommoChats(Tap):
         """Write the state as it is."""
         self.state_writer.write_state(self.state)
 
+    def end_with_state(self) -> None:
+        """Write the state once more, if a record was written after it.
+
+        Some targets forget a STATE that a record follows, such as target-jsonl.
+        """
+        writer = cast("BufferedWriter", self.message_writer)
+        if writer.is_record_last and self.state:
+            writer.write_message(StateMessage(value=self.state))
+
     def flush(self) -> None:
         """Hand to the target what is still held back."""
         flush_output()
@@ -243,13 +288,12 @@ class TapKommoChats(Tap):
     def _env_var_config(self) -> dict[str, Any]:
         """What the environment sets.
 
-        The SDK ends with a traceback where it cannot read a value. Here that stays the
-        text that it is, so that the check of the settings names it.
+        What cannot be read stays the text that it is, so that the check of the settings
+        names it.
         """
-        try:
-            return dict(super()._env_var_config)
-        except ValueError:
-            return as_far_as_read(self.config_jsonschema, self._env_var_prefix)
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        return as_far_as_read(schema, self._env_var_prefix)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings before anything is asked of Kommo.
@@ -264,7 +308,7 @@ class TapKommoChats(Tap):
             The problems, one line each.
 
         Raises:
-            ConfigValidationError: If there are problems and they stop the run.
+            SettingsError: If there are problems and they stop the run.
         """
         hide_in_log(secrets_of(self._config))
         problems, notes = self.judged()
@@ -272,10 +316,7 @@ class TapKommoChats(Tap):
             for note in notes:
                 self.logger.warning(note)
         elif raise_errors:
-            summary = "The settings cannot be used, nothing was asked of Kommo"
-            raise ConfigValidationError(
-                summary, errors=problems, schema=self.config_jsonschema
-            )
+            raise SettingsError(problems)
         return problems
 
     def judged(self) -> tuple[list[str], list[str]]:
@@ -283,4 +324,9 @@ class TapKommoChats(Tap):
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
         shapes = [stream.shape for stream in STREAMS]
-        return judge(self._config, schema, OWN_SETTINGS, shapes)
+        problems, notes = judge(self._config, schema, OWN_SETTINGS, shapes)
+        prefix, known = self._env_var_prefix, schema["properties"]
+        variables = [name for name, value in os.environ.items() if value]
+        notes += unknown_variables(variables, prefix, known)
+        notes += unread_variables(variables, prefix, known, self._config)
+        return problems, notes

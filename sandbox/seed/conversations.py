@@ -9,7 +9,7 @@ import random
 from sandbox.chats.store import ConversationStore
 from sandbox.seed.messages import People, client_from, conversation, new_id
 from sandbox.seed.texts import BOT_NAME, MANAGER_NAMES
-from sandbox.seed.times import FIRST, SECOND
+from sandbox.seed.times import DAY, FIRST, SECOND
 
 NAMED_CONVERSATION_ID = "vendas são paulo+1"
 """A conversation id that a URL can only carry percent-encoded."""
@@ -25,10 +25,13 @@ _CLERK = {
 }
 
 
-def seeded_store() -> ConversationStore:
+def seeded_store(days_later: int = 0) -> ConversationStore:
     """Return a new store with the invented conversations.
 
     Most are short; there is one each of 0, 49, 50, 51, 120 and 1,200 messages.
+
+    Args:
+        days_later: How many days later all of them are to happen.
     """
     rng = random.Random(_SEED)
     sizes = [*_EDGE_SIZES, *(_short_size(rng) for _ in range(_SHORT_CONVERSATIONS - 1))]
@@ -45,6 +48,9 @@ def seeded_store() -> ConversationStore:
         store.add_conversation(conversation_id)
         people = People(client_from(rng), rng.choice(managers), bot)
         for row in conversation(rng, people, size):
+            row["timestamp"] += days_later * DAY // SECOND
+            if "msec_timestamp" in row:
+                row["msec_timestamp"] += days_later * DAY
             store.add(conversation_id, row)
     return store
 

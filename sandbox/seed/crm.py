@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sandbox.crm.item import Item
 
 
-def seeded_crm(store: ConversationStore) -> CrmStore:
+def seeded_crm(store: ConversationStore, days_later: int = 0) -> CrmStore:
     """Return a new store with the CRM of a store's conversations.
 
     It has talks and events of them, as the own channel's, and a few hundred messages of
@@ -32,6 +32,7 @@ def seeded_crm(store: ConversationStore) -> CrmStore:
 
     Args:
         store: The conversations.
+        days_later: How many days later native chats are to happen.
     """
     crm = CrmStore()
     add_pipelines(crm)
@@ -43,7 +44,7 @@ def seeded_crm(store: ConversationStore) -> CrmStore:
         for talk in sorted(talks, key=lambda each: each["talk_id"])
     )
     # In the order they began, as if they had come in one by one.
-    play(crm, [*own, *_own_leads(talks), *native_steps()])
+    play(crm, [*own, *_own_leads(talks), *native_steps(days_later)])
     for event in sorted(events, key=lambda each: (each["created_at"], each["talk_id"])):
         crm.events.add(**event)
     for person in PEOPLE:

@@ -74,8 +74,12 @@ class _Chat:
     client: Item
 
 
-def native_steps() -> Iterator[Step]:
-    """Yield all that happens in native chats, in no order of time."""
+def native_steps(days_later: int = 0) -> Iterator[Step]:
+    """Yield all that happens in native chats, in no order of time.
+
+    Args:
+        days_later: How many days later it is to happen.
+    """
     rng = random.Random(_SEED)
     for number in range(_CHATS):
         contact_id = _FIRST_CONTACT + number
@@ -89,6 +93,7 @@ def native_steps() -> Iterator[Step]:
             external_author(contact_id, rng.choice(CLIENT_NAMES)),
         )
         at = rng.randrange(FIRST, LAST - 300 * _DAY * SECOND) // SECOND
+        at += days_later * _DAY
         talks = 1 + number // len(NATIVE_ORIGINS) % _MOST_TALKS
         for place in range(talks):
             last = place == talks - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 
 
 def _milliseconds(year: int, month: int, day: int) -> int:
@@ -17,3 +17,13 @@ MSEC_SINCE = _milliseconds(2024, 9, 1)
 
 SECOND = 1000
 HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+
+
+def days_until(day: date) -> int:
+    """Tell how many days later things have to happen to end by a day.
+
+    Args:
+        day: The first on which nothing happens any more.
+    """
+    return _milliseconds(day.year, day.month, day.day) // DAY - LAST // DAY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
@@ -23,12 +24,15 @@ from tap_kommo_chats.kommo.transport import new_session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backoff.types import Details
     from requests.auth import AuthBase
 
     from tap_kommo_chats.kommo.host import Host
     from tap_kommo_chats.kommo.route import Route
 
 T = TypeVar("T")
+
+_SENT_AGAIN = "requests that were sent again"
 
 _MAY_PASS = (
     MayPassError,
@@ -86,6 +90,7 @@ class Connection(threading.local):
             giveup=lambda error: not host.has_answered and will_not_pass(error),
             max_value=rules.LONGEST_WAIT,
             jitter=backoff.full_jitter,
+            on_backoff=self._tell,
             logger=None,
         )(self._ask)
         try:
@@ -101,6 +106,24 @@ class Connection(threading.local):
                 self._attempts,
                 is_lasting=not host.has_answered and will_not_pass(error),
             ) from None
+
+    def _tell(self, failed: Details) -> None:
+        """Say in a line that something is asked for again.
+
+        Args:
+            failed: What `backoff` knows of the attempt that failed.
+        """
+        host, error = self._host, failed["exception"]
+        reason = (
+            str(error)
+            if isinstance(error, MayPassError)
+            else unreachable(error, host.url, host.setting, self._proxy_variable)
+        )
+        most, wait = host.attempts or rules.ATTEMPTS, failed["wait"]
+        attempt = f"attempt {failed['tries']} of {most}, next in {wait:.1f} s"
+        # What follows says what to do when it is given up.
+        line = f"{reason.partition('; ')[0]} ({attempt})"
+        host.retries.tell(_SENT_AGAIN, line, logging.INFO)
 
     def _ask(self, path: str, query: str, read: Callable[[requests.Response], T]) -> T:
         host = self._host

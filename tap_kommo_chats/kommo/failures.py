@@ -96,11 +96,16 @@ def will_not_pass(error: Exception) -> bool:
     )
 
 
+_DISTRUSTED = (
+    "cannot be trusted, TLS failed: check {}, this machine's clock and CAs, or name "
+    "the CA of a proxy that signs anew in REQUESTS_CA_BUNDLE"
+)
+
 _UNREACHABLE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((NameResolutionError,), "cannot be resolved to an address: check {} and DNS"),
     (
         (requests.exceptions.SSLError, urllib3.exceptions.SSLError),
-        "cannot be trusted, TLS failed: check {}, this machine's clock and CAs",
+        _DISTRUSTED,
     ),
     ((OversizedError,), "gave an answer larger than any page can be: check {}"),
     ((ConnectionRefusedError,), "refuses connections: check {}"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.kommo.large import Room
+from tap_kommo_chats.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,7 @@ class Host:
         on_request: Called before each request, in the thread that sends it.
         room: For the one large answer of it that may be in memory.
         attempts: How often something is asked for; None for as often as a run does.
+        retries: Tells what is asked for again, and why.
         has_answered: Whether any answer came.
         has_accepted: Whether one gave what was asked for, so that whatever is the
             same for all requests is right.
@@ -49,6 +52,9 @@ class Host:
     on_request: Callable[[], None] = lambda: None
     room: Room = field(default_factory=Room)
     attempts: int | None = None
+    retries: Teller = field(
+        default_factory=lambda: Teller(logging.getLogger("tap-kommo-chats"))
+    )
     has_answered: bool = False
     has_accepted: bool = False
     has_refused: bool = False

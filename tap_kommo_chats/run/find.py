@@ -9,6 +9,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_kommo_chats.records.conversations import CONFIG, STATE, TALK, Conversation
+from tap_kommo_chats.run.glance import glanced_at
 from tap_kommo_chats.run.search import Search, plan_search, plan_way_back, remembered
 from tap_kommo_chats.run.threads import Failure, Idle, J, P, Part, read_all
 from tap_kommo_chats.sources.account import check_account
@@ -47,10 +48,12 @@ class Watch(NamedTuple):
     Attributes:
         interruptible: What a signal may break into.
         tick: Shows how far the run is. Called in its own thread only.
+        is_glance: Whether one record of each stream is all that is asked for.
     """
 
     interruptible: Callable[[], AbstractContextManager[None]]
     tick: Callable[[], None]
+    is_glance: bool
 
 
 _LISTED_AT_ONCE = 500
@@ -149,7 +152,7 @@ class Finder:
                 is_read,
                 self.way_back,
             )
-            searched = self._searched(directory, source, search, bookmarks)
+            searched = self._searched(directory, source, events, search, bookmarks)
         try:
             yield from find(
                 self._is_wanted,
@@ -160,7 +163,7 @@ class Finder:
             )
         finally:
             self._teller.sum_up()
-        self.has_ended = True
+        self.has_ended = not self._watch.is_glance
 
     def searched_from_ms(self, stream: str) -> int | None:
         """Tell from when on what happened may not have been written for a stream.
@@ -271,20 +274,33 @@ class Finder:
 
         return is_read
 
+    @property
+    def _kinds(self) -> int:
+        """How many kinds of conversations are read: own, native, or both."""
+        return self._settings.has_channel + (self._talks is not None)
+
     def _searched(
         self,
         directory: Directory,
         source: CrmSource,
+        events: ChatEvents,
         search: Search,
         bookmarks: Bookmarks,
     ) -> Iterator[Conversation]:
         """Go through the CRM, and judge what was found in it."""
         check_account(directory.account, self._settings)
-        for conversation in source:
+        found: Iterable[Conversation] = source
+        if self._watch.is_glance:
+            # Before the first is read, because nobody comes back for more.
+            next(iter(events), None)
+            found = glanced_at(source, self._kinds, directory.host)
+        for conversation in found:
             if conversation.source != TALK:
                 yield conversation
             elif self._talks is not None:
                 self.native.learn(conversation)
+        if self._watch.is_glance and source.has_matched:
+            return
         if self.way_back is not None and self._talks is None:
             logger.info("%s", self.way_back)
         self.problems += source.problems

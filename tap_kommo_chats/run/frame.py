@@ -22,12 +22,14 @@ class Frame:
         started_ms: When the run began, in milliseconds since 1970.
         stop: Says whether a signal asked to stop.
         output: Where records go.
+        is_glance: Whether one record of each stream is all that is asked for.
     """
 
     settings: Settings
     started_ms: int
     stop: Stop
     output: Output
+    is_glance: bool = False
 
     @property
     def shard(self) -> Shard:

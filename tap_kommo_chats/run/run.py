@@ -23,7 +23,6 @@ from tap_kommo_chats.run.agenda import Agenda, set_aside
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.directory import Whose, open_directory
 from tap_kommo_chats.run.find import Finder, Watch
-from tap_kommo_chats.run.frame import Frame
 from tap_kommo_chats.run.hosts import PACKAGE, host_at
 from tap_kommo_chats.run.mirror import open_mirror
 from tap_kommo_chats.run.plan import Plan
@@ -46,9 +45,8 @@ if TYPE_CHECKING:
     from tap_kommo_chats.records.conversations import Entry
     from tap_kommo_chats.records.messages import Record, Row
     from tap_kommo_chats.records.talks import Talk
+    from tap_kommo_chats.run.frame import Frame
     from tap_kommo_chats.run.plan import ReadJob
-    from tap_kommo_chats.run.stop import Output, Stop
-    from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.state.bookmarks import Bookmarks
     from tap_kommo_chats.state.tap_state import TapState
 
@@ -63,26 +61,20 @@ class Run:
 
     def __init__(
         self,
-        settings: Settings,
+        frame: Frame,
         state: TapState,
-        started_ms: int,
-        output: Output,
-        stop: Stop,
     ) -> None:
         """Make ready; nothing is asked yet.
 
         Args:
-            settings: What the operator wants.
-            state: What the run goes on from, and what the next one will.
-            started_ms: When the run began, in milliseconds since 1970.
-            output: Where records go.
-            stop: Says whether a signal asked to stop.
+            frame: What holds for all of it.
+            state: What it goes on from, and what the next one will.
         """
+        settings, started_ms = frame.settings, frame.started_ms
         self.settings = settings
         self.started_ms = started_ms
         self._bookmarks = state.bookmarks
-        self._output = output
-        self._stop = stop
+        self._frame = frame
         self._progress: Progress | None = None
         self._thread = threading.get_ident()
         self._ledger = Ledger()
@@ -104,11 +96,10 @@ class Run:
             lambda: self.whose.name,
             settings.channel_secret or "",
         )
-        watch = Watch(stop.interruptible, self._tick)
+        watch = Watch(frame.stop.interruptible, self._tick, frame.is_glance)
         self._finder = Finder(settings, self._ledger, directory, state, watch)
-        self._frame = Frame(settings, started_ms, stop, output)
-        self._mirror = open_mirror(directory, self._finder, state.written, self._frame)
-        self._talks = open_talks(directory, self._finder, state, self._frame)
+        self._mirror = open_mirror(directory, self._finder, state.written, frame)
+        self._talks = open_talks(directory, self._finder, state, frame)
         if note := state.take_shard(settings.shard):
             logger.warning(note)
         if settings.crm and state.bookmarks.search_mark.has_others(
@@ -195,12 +186,19 @@ class Run:
         self._find_all()
         return iter(()) if self._talks is None else self._talks.messages(masked)
 
+    def close(self) -> None:
+        """End the run, once all else was written; see `check_delivery`."""
+        self._frame.output.end_with_state()
+        self.check_delivery()
+
     def check_delivery(self) -> None:
         """Say at the end of the run whether all was delivered.
 
         Raises:
             IncompleteRunError: If something was not.
         """
+        for host in filter(None, (self._chats_host, self._crm_host)):
+            host.retries.sum_up()
         if problems := self._problems():
             msg = f"Not everything was delivered: {'; '.join(problems)}"
             raise IncompleteRunError(msg)
@@ -294,7 +292,7 @@ class Run:
         self._finder.move_mark(MESSAGES, self.started_ms)
 
     def _stop_if_asked(self) -> None:
-        self._stop.check(self._output)
+        self._frame.stop.check(self._frame.output)
 
     def _tick(self) -> None:
         # Several threads search the CRM, and one shows how far the run is.

@@ -31,6 +31,10 @@ class Output(Protocol):
         """Write the state as it is."""
         ...
 
+    def end_with_state(self) -> None:
+        """Write the state once more, if a record was written after it."""
+        ...
+
     def flush(self) -> None:
         """Hand to the target what is still held back."""
         ...

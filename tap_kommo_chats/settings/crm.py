@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from tap_kommo_chats.origins import EVERY, Origins
 from tap_kommo_chats.settings.reader import Reader
 from tap_kommo_chats.settings.schema import DEFAULT_TALK_IDS_REQUESTS
 from tap_kommo_chats.settings.values import CrmSettings, TalkNumbers
+
+if TYPE_CHECKING:
+    from tap_kommo_chats.settings.reader import Config
 
 _OF_A_CHANNEL = (
     *("channel_secret", "scope_id", "channel_id", "conversation_ids"),
@@ -19,15 +23,19 @@ _OF_A_CHANNEL = (
 """The settings that make sense with a channel of one's own only."""
 
 
+def names_channel(config: Config) -> bool:
+    """Tell whether a configuration says that there is a channel of one's own."""
+    given = (config.get(name) for name in _OF_A_CHANNEL)
+    return any(value is not None and value != [] for value in given)
+
+
 class CrmReader(Reader):
     """Reads each of the CRM's settings."""
 
     @property
     def has_channel(self) -> bool:
         """Whether a channel of one's own is meant."""
-        given = (self.config.get(name) for name in _OF_A_CHANNEL)
-        is_meant = any(value is not None and value != [] for value in given)
-        return is_meant or self.config.get("crm_url") is None
+        return names_channel(self.config) or self.config.get("crm_url") is None
 
     def crm(self) -> CrmSettings | None:
         """Read the CRM's settings; None where there is none."""

@@ -10,13 +10,9 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from tap_kommo_chats.kommo.chats import HISTORY_PATH
 from tap_kommo_chats.records.messages import SCHEMA, Record, to_record
 from tap_kommo_chats.records.shape import Shape
-from tap_kommo_chats.streams.plain import PlainStream
+from tap_kommo_chats.streams.plain import PlainStream, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from singer_sdk.helpers.types import Context
-
     from tap_kommo_chats.records.messages import Row
 
 
@@ -34,7 +30,7 @@ class ChatHistoryStream(PlainStream):
         kept=frozenset(("scope_id", *primary_keys, replication_key, "message.id")),
     )
 
-    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
+    def rows(self) -> Rows:
         """Make a record of every message that the run reads."""
         run = self.open_run()
         masked = self.record_mask.apply
@@ -57,4 +53,4 @@ class ChatHistoryStream(PlainStream):
                 ends non-zero after everything else was.
         """
         super().log_sync_costs()
-        self.open_run().check_delivery()
+        self.open_run().close()

@@ -12,7 +12,9 @@ from tap_kommo_chats.errors import SettingsError
 from tap_kommo_chats.printable import printable
 from tap_kommo_chats.records.mask_paths import path_notes, path_problems
 from tap_kommo_chats.settings.masks import parse_masks
+from tap_kommo_chats.settings.meltano import STREAM_MAPS, apart
 from tap_kommo_chats.settings.parse import parse_settings
+from tap_kommo_chats.settings.unknown import unknown_settings
 from tap_kommo_chats.streams.maps import map_problems
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from tap_kommo_chats.records.shape import Shape
     from tap_kommo_chats.settings.reader import Config
+
+_FALSE = ("", "false", "0", "no", "off")
 
 _SAID_AT_MOST = 200
 _REMEDY = "write it as the documentation of the Meltano SDK does"
@@ -53,10 +57,11 @@ def judge(
     notes = path_notes(masks, shapes)
     problems += path_problems(masks, shapes)
     problems += map_problems(config.get("stream_maps"), shapes)
+    problems += unknown_settings(config, schema["properties"])
     problems += [
         problem
         for name, value in config.items()
-        if name not in own
+        if name in schema["properties"] and name not in own
         for problem in _problems(validator, name, {name: value})
     ]
     try:
@@ -69,7 +74,8 @@ def judge(
 def as_far_as_read(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
     """Read the settings of the environment one by one.
 
-    One of the wrong kind stays the text that it is, so that the check names it.
+    One of the wrong kind stays the text that it is, so that the check names it: the SDK
+    ends with a traceback, and takes what is neither true nor false for false.
 
     Args:
         schema: Of all settings.
@@ -82,6 +88,11 @@ def as_far_as_read(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
             found |= parse_environment_config(one, prefix)
         except ValueError:
             found[name] = os.environ[f"{prefix}{name.upper()}"]
+        if name == STREAM_MAPS and isinstance(found.get(name), dict):
+            found[name] = apart(found[name])
+        if found.get(name) is False:
+            text = os.environ[f"{prefix}{name.upper()}"]
+            found[name] = text if text.lower() not in _FALSE else False
     return found
 
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from tap_kommo_chats.records.conversations import SCHEMA, to_record
 from tap_kommo_chats.records.shape import Shape
-from tap_kommo_chats.streams.plain import PlainStream
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from singer_sdk.helpers.types import Context
-
-    from tap_kommo_chats.records.messages import Record
+from tap_kommo_chats.streams.plain import PlainStream, Rows
 
 
 class ConversationsStream(PlainStream):
@@ -25,7 +18,7 @@ class ConversationsStream(PlainStream):
         name, SCHEMA, kept=frozenset(("scope_id", "account_id", *primary_keys))
     )
 
-    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
+    def rows(self) -> Rows:
         """Make a record of each conversation that the run tells of."""
         run = self.open_run()
         masked = self.record_mask.apply

@@ -1,4 +1,4 @@
-"""Whether the SDK's stream maps do what they say.
+"""Whether the SDK's stream maps and its flattening do what they say.
 
 A map that takes out what is no column is ignored without a word, and the field leaves.
 """
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from tap_kommo_chats.records.mask_paths import nearest_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from singer_sdk.mapper import StreamMap
 
     from tap_kommo_chats.records.shape import Shape
 
@@ -58,3 +60,19 @@ def _column_problems(
                 "would take nothing out: write fields inside of objects into "
                 f"drop_fields or hash_fields, such as {meant!r}"
             )
+
+
+def lost_keys(maps: Iterable[StreamMap]) -> list[str]:
+    """Say which keys flattening renames, one line each: rows could not be told apart.
+
+    Args:
+        maps: What is made of each stream.
+    """
+    return [
+        f"flattening_max_key_length is so short that {key} of {each.stream_alias} gets "
+        "another name, by which rows are told apart: raise it, such as to 64"
+        for each in maps
+        if each.flattening_enabled
+        for key in each.transformed_key_properties or ()
+        if key not in each.transformed_schema["properties"]
+    ]

@@ -9,14 +9,9 @@ from tap_kommo_chats.records.chat_events import EVENTS
 from tap_kommo_chats.records.leads import LEADS
 from tap_kommo_chats.records.pipelines import PIPELINES
 from tap_kommo_chats.records.users import USERS
-from tap_kommo_chats.streams.plain import PlainStream
+from tap_kommo_chats.streams.plain import PlainStream, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from singer_sdk.helpers.types import Context
-
-    from tap_kommo_chats.records.messages import Record
     from tap_kommo_chats.records.shape import Shape
 
 
@@ -25,7 +20,7 @@ class MirroredStream(PlainStream):
 
     needs_crm = True
 
-    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
+    def rows(self) -> Rows:
         """Make a record of each row that has to be written."""
         yield from self.open_run().mirrored(self.name, self.record_mask.apply)
 

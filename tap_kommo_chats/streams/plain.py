@@ -7,10 +7,14 @@ catalog leaves out is masked when a record is made, as what the settings mask.
 
 from __future__ import annotations
 
+import logging
 import sys
+from abc import abstractmethod
+from contextlib import closing
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from singer_sdk import Stream
 from singer_sdk.exceptions import SingerSDKError
@@ -22,15 +26,18 @@ from tap_kommo_chats.errors import RunError, TapError
 from tap_kommo_chats.records.masks import Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Generator, Iterable
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
     from singer_sdk.singerlib import Catalog
 
+    from tap_kommo_chats.records.messages import Record
     from tap_kommo_chats.records.shape import Shape
     from tap_kommo_chats.run.run import Run
     from tap_kommo_chats.settings.values import MaskSettings
+
+Rows: TypeAlias = "Generator[Record, None, None]"
 
 
 class PlainStream(Stream):
@@ -65,6 +72,36 @@ class PlainStream(Stream):
         super().__init__(tap=tap, schema=mask.schema(self.shape.schema))
         self.open_run = open_run
 
+    @abstractmethod
+    def rows(self) -> Rows:
+        """Make the records of a run, as they are written."""
+
+    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
+        """Make all records, or the first alone where that is all that is asked for."""
+        with closing(self.rows()) as rows:
+            # One more would be read and thrown away.
+            yield from islice(rows, 1 if self.is_glance else None)
+
+    @property
+    def is_glance(self) -> bool:
+        """Whether one record is enough, as for `--test`."""
+        return self.ABORT_AT_RECORD_COUNT == 1
+
+    def log(
+        self,
+        message: str,
+        *args: object,
+        level: int = logging.INFO,
+        **kwargs: Any,  # noqa: ANN401 (the SDK's)
+    ) -> None:
+        """Log a message, but none of an error of which the command tells.
+
+        The SDK calls each error unhandled that ends a stream.
+        """
+        is_told = isinstance(sys.exc_info()[1], SingerSDKError | TapError)
+        if level < logging.ERROR or not is_told:
+            super().log(message, *args, level=level, **kwargs)
+
     def apply_catalog(self, catalog: Catalog) -> None:
         """Take over a catalog, which may have been made before something was masked."""
         if entry := catalog.get_stream(self.name):
@@ -91,17 +128,20 @@ class PlainStream(Stream):
         The SDK walks through every field of every record to see whether it was
         deselected, which takes longer than anything else done with the record.
         """
-        if not self._is_plain:
+        if self._is_plain:
+            self._write(self.name, record)
+        else:
             self._write_mapped(record)
-            return
+        self.state_manager.is_flushed = False
+
+    def _write(self, stream: str, record: Record) -> None:
         self._tap.write_message(
             RecordMessage(
-                stream=self.name,
+                stream=stream,
                 record=record,
                 time_extracted=datetime.now(timezone.utc),
             )
         )
-        self.state_manager.is_flushed = False
 
     def _write_mapped(self, record: dict[str, Any]) -> None:
         """Write what the operator's maps make of a record.
@@ -110,7 +150,13 @@ class PlainStream(Stream):
             RunError: If an expression cannot be applied to it.
         """
         try:
-            super()._write_record_message(record)
+            for each in self.stream_maps:
+                mapped = each.transform(record)
+                if mapped is not None:
+                    if each.flattening_enabled:
+                        columns = each.transformed_schema["properties"]
+                        mapped = _in_columns(mapped, columns, self.name)
+                    self._write(each.stream_alias, mapped)
         except (SingerSDKError, TapError):
             raise
         except Exception as error:  # noqa: BLE001 (whatever an expression raises)
@@ -150,3 +196,30 @@ class PlainStream(Stream):
         context: Context | None = None,
     ) -> None:
         pass
+
+
+def _in_columns(record: Record, columns: Container[str], stream: str) -> dict[str, Any]:
+    """Leave out of a flattened record what its schema has no column for.
+
+    That is an object that is null: its columns are those of its fields. The SDK writes
+    it as a field of its own, which a loader drops or fails on.
+
+    Args:
+        record: The record.
+        columns: The names of the columns.
+        stream: The stream's name.
+
+    Raises:
+        RunError: If something else has no column, which the operator's maps made.
+    """
+    fitting = {name: value for name, value in record.items() if name in columns}
+    others = record.keys() - fitting.keys()
+    if any(record[name] is not None for name in others):
+        # Not by its name, which may be a piece of the record.
+        msg = (
+            f"stream_maps makes an object in a record of {stream} that has a field "
+            "which the schema has not, so flattening has no column for it: make fields "
+            "of their own of it, or leave flattening_enabled out"
+        )
+        raise RunError(msg)
+    return fitting

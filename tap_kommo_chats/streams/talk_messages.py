@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from tap_kommo_chats.records.talk_messages import TALK_MESSAGES
-from tap_kommo_chats.streams.plain import PlainStream
+from tap_kommo_chats.streams.plain import PlainStream, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from singer_sdk.helpers.types import Context
-
-    from tap_kommo_chats.records.messages import Record
     from tap_kommo_chats.records.shape import Shape
 
 
@@ -25,6 +20,6 @@ class TalkMessagesStream(PlainStream):
     replication_key = "sent_at"
     shape: ClassVar[Shape] = TALK_MESSAGES.shape
 
-    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 (there are no partitions)
+    def rows(self) -> Rows:
         """Make a record of every message of a talk that the run reads."""
         yield from self.open_run().talk_messages(self.record_mask.apply)

@@ -20,7 +20,12 @@ class BufferedWriter(MsgSpecWriter):
 
     A record that a crash leaves in the buffer is covered by no STATE, because a STATE
     goes out after all records before it.
+
+    Attributes:
+        is_record_last: Whether a record was written after the last STATE.
     """
+
+    is_record_last = False
 
     def serialize_message(self, message: Message) -> bytearray:
         """Make a line of a message, without copying a state first."""
@@ -42,8 +47,12 @@ class BufferedWriter(MsgSpecWriter):
             sys.stdout.buffer.write(self.format_message(message))
         except OSError as error:
             raise _failure(error) from None
-        if not isinstance(message, RecordMessage):
-            flush_output()
+        if isinstance(message, RecordMessage):
+            self.is_record_last = True
+            return
+        if isinstance(message, StateMessage):
+            self.is_record_last = False
+        flush_output()
 
 
 def flush_output() -> None:

@@ -22,9 +22,13 @@ import duckdb
 import pytest
 import yaml
 
-from sandbox import OWN_ORIGIN, Sandbox, seeded_crm
+from sandbox import OWN_ORIGIN, Sandbox, seeded_crm, seeded_store
 from tap_kommo_chats.tap import STREAMS
+from tests.project import test_anywhere as anywhere
+from tests.project import test_by_hand as by_hand
+from tests.project.test_own_project import block_of_the_readme
 from tests.support.airflow import Airflow
+from tests.support.foreign_project import ForeignProject
 from tests.support.marks import LONG
 from tests.support.meltano_project import TAP, share_plugins
 from tests.support.onlooker import Onlooker
@@ -32,6 +36,8 @@ from tests.support.tap import config_for, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tests.support.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = "\n".join(
@@ -152,6 +158,16 @@ def closes_what_a_killed_run_left(place: Place, line: str) -> None:
     assert not left.exists() or left.stat().st_mode & 0o077 == 0
 
 
+def is_walked(_place: Place, line: str) -> None:
+    """Look up a command that another test runs, with those beside it."""
+    assert line in block_of_the_readme().splitlines()
+
+
+def is_done_by_hand(_place: Place, line: str) -> None:
+    """Look up a command that is run with those around it."""
+    assert line in {*by_hand.COMMANDS, *anywhere.BLOCK.splitlines()}
+
+
 def is_run_by_ci(_place: Place, line: str) -> None:
     """Look up a command that cannot be part of a test, because the tests are of it."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -258,6 +274,7 @@ WAYS = (
     # `setup` is the first step of each of them, and the rest changes this folder.
     Way(r"make [a-z-]+( [A-Z]+=\S+)?", is_known_to_make),
     Way(PROGRAM + r"tap-kommo-chats .*(--about|--discover|--version|--help).*", runs),
+    Way(r".*\| target-jsonl .*", is_done_by_hand),
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
     Way(r"export [A-Z_]+=.*", is_taken_by_a_shell),
     Way(r"pip install \./\S+", installs_a_package_of_this_folder),
@@ -273,6 +290,12 @@ WAYS = (
         [LONG],
     ),
     Way(PROGRAM + r"meltano invoke tap-kommo-chats:check", loads),
+    Way(r"meltano (init|add) .*|cd .*", is_walked),
+    Way(
+        r"(echo|test|mkdir|ln|export) .*|.* \| target-jsonl .*"
+        r"|(\.venv/bin/)?(python|dotenv) .*",
+        is_done_by_hand,
+    ),
     Way(PROGRAM + r"meltano state copy .*", copies_a_state, [LONG]),
     Way(
         r"airflow .*",
@@ -488,9 +511,7 @@ def test_the_queries_of_the_documents_give_rows(
                 "native_channels": True,
             }
         )
-    queries = [
-        block for language, block in BLOCK.findall(DOCUMENTS) if language == "sql"
-    ]
+    queries = queries_for("DuckDB")
     with duckdb.connect() as database:
         for stream in sorted(kind.shape.stream for kind in STREAMS):
             path = tmp_path / f"{stream}.jsonl"
@@ -504,3 +525,38 @@ def test_the_queries_of_the_documents_give_rows(
 
         assert queries
         assert all(database.execute(query).fetchall() for query in queries)
+
+
+@LONG
+def test_the_queries_of_the_documents_give_rows_in_postgres(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    store, database = seeded_store(), postgres.create_database()
+    with Sandbox(store, seeded_crm(store)) as sandbox:
+        config = {
+            **config_for(sandbox),
+            "crm_url": sandbox.url,
+            "crm_access_token": sandbox.crm_token,
+            "crm_origins": [OWN_ORIGIN],
+            "native_channels": True,
+        }
+        project = ForeignProject(tmp_path, config)
+        ended = project.meltano(
+            *("run", "--no-install", TAP, "target-postgres"),
+            env=postgres.settings_of_the_loader(database),
+        )
+    assert ended.code == 0, ended.said
+    with postgres.connect(database) as connection:
+        connection.execute("SET search_path TO kommo")
+        for query in queries_for("PostgreSQL"):
+            assert connection.execute(query.encode()).fetchall(), query
+
+
+def queries_for(engine: str) -> list[str]:
+    """The documents' queries for an engine: those for all, and those that name it."""
+    return [
+        block
+        for language, block in BLOCK.findall(DOCUMENTS)
+        if language == "sql"
+        if not block.startswith("-- ") or block.startswith(f"-- {engine}\n")
+    ]

@@ -360,6 +360,7 @@ def own_environment() -> dict[str, str]:
 def package_files() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / NAME).rglob("*")
+        for package in (NAME, "kommo_report")
+        for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }

@@ -48,7 +48,7 @@ OURS = {module: names & IMPORTS.keys() for module, names in IMPORTS.items()}
 
 def room(module: str) -> str:
     name = [*module.split("."), "leaves"][1]
-    name = "tap" if name in {"__main__", "command"} else name
+    name = "tap" if name in {"__main__", "process", "command"} else name
     return name if any(name in level for level in LEVELS) else "leaves"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
+from tap_kommo_chats.tap import STREAMS
 from tests.support.command import COMMAND, MODULE, tap
 from tests.support.tap import config_for
 
@@ -36,10 +37,19 @@ def test_discovery_needs_no_settings() -> None:
     done = tap("--discover")
 
     streams = {s["tap_stream_id"]: s for s in json.loads(done.stdout)["streams"]}
-    assert set(streams) == {"chat_history", "conversations", "runs"}
+    assert set(streams) == {kind.shape.stream for kind in STREAMS}
     stream = streams["chat_history"]
     assert stream["key_properties"] == ["conversation_id", "message_id"]
     assert stream["replication_key"] == "sent_at"
+
+
+def test_discovery_of_a_channel_without_a_crm_offers_what_it_has(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    done = tap("--discover", config=config_for(sandbox, ["a"]), folder=tmp_path)
+
+    streams = {s["tap_stream_id"] for s in json.loads(done.stdout)["streams"]}
+    assert streams == {"chat_history", "conversations", "runs"}
 
 
 def test_a_test_run_reads_one_record(seeded_sandbox: Sandbox, tmp_path: Path) -> None:

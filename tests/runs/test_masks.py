@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from singer_sdk.exceptions import ConfigValidationError
 
 from sandbox import OWN_ORIGIN
+from tap_kommo_chats.errors import SettingsError
 from tap_kommo_chats.tap import STREAMS, TapKommoChats
 from tests.support.states import known_of
 from tests.support.tap import captured_output, config_for, run
@@ -211,7 +211,7 @@ def test_flattened_columns_are_masked_too(config: dict[str, Any]) -> None:
 def test_masks_that_cannot_be_are_told_before_anything_is_asked(
     config: dict[str, Any], sandbox: Sandbox
 ) -> None:
-    with pytest.raises(ConfigValidationError) as raised:
+    with pytest.raises(SettingsError) as raised:
         TapKommoChats(
             config={
                 **config,
@@ -222,7 +222,7 @@ def test_masks_that_cannot_be_are_told_before_anything_is_asked(
             }
         )
 
-    assert [line.split()[0] for line in raised.value.errors] == [
+    assert [line.split()[0] for line in raised.value.problems] == [
         "channel_secret",
         "hash_secret",
         "drop_fields",

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
+from tap_kommo_chats.telling import LINES_AT_MOST
 from tap_kommo_chats.times import CALENDAR_MS, DAY_MS
 from tests.support.command import in_shell, tap, told
 from tests.support.states import known, state_of
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
+    from sandbox import SeenRequest
     from sandbox.server import Sandbox
     from tests.support.postgres import PostgresServer
 
@@ -82,9 +87,12 @@ def test_no_room_for_temporary_files_is_told_with_the_folder(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("request_timeout", "2.5"), ("lookback_days", ""), ("flattening_max_depth", "x")],
+    [
+        *(("request_timeout", "2.5"), ("lookback_days", ""), ("max_concurrency", "8x")),
+        *(("flattening_max_depth", "x"), ("flattening_enabled", "maybe")),
+    ],
 )
-def test_a_setting_of_the_environment_that_is_no_integer_is_named(
+def test_a_setting_of_the_environment_that_is_of_another_kind_is_named(
     tmp_path: Path, config: dict[str, Any], name: str, value: str
 ) -> None:
     done = tap(
@@ -125,17 +133,24 @@ def test_a_setting_of_the_environment_that_is_no_object_is_named_and_not_shown(
 
 
 @pytest.mark.parametrize(
-    ("option", "content"),
+    ("option", "content", "flaw"),
     [
-        ("--config", None),
-        ("--config", b"{"),
-        ("--config", b"[1]"),
-        ("--state", b"[1]"),
-        ("--catalog", b"\xff"),
+        ("--config", None, "is not there"),
+        ("--config", b"", "is empty"),
+        ("--config", b'{"channel_secret":\n "hush', "is no JSON (line 2, column 2)"),
+        ("--state", None, "is not there"),
+        ("--state", b"", "is empty"),
+        ("--state", b"{", "is no JSON (line 1, column 2)"),
+        ("--state", b"[]", "holds a list and no JSON object"),
+        ("--catalog", b"\xff", "is no text in UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_with_its_option(
-    config: dict[str, Any], tmp_path: Path, option: str, content: bytes | None
+def test_a_file_that_cannot_be_used_is_told_by_its_name(
+    config: dict[str, Any],
+    tmp_path: Path,
+    option: str,
+    content: bytes | None,
+    flaw: str,
 ) -> None:
     path = tmp_path / "given.json"
     if content is not None:
@@ -143,7 +158,40 @@ def test_a_file_that_cannot_be_read_is_told_with_its_option(
 
     done = tap(option, str(path), config=config, folder=tmp_path)
 
-    assert told(done).startswith(f"{option} names a file that cannot be read (")
+    line = told(done)
+    assert line.startswith(f"{option} names {path}, which {flaw}: ")
+    assert "hush" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--test",), ("--check",)])
+def test_a_folder_in_place_of_a_file_is_told(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    line = told(tap("--config", str(tmp_path), *arguments))
+
+    assert line.startswith(f"--config names {tmp_path}, which cannot be read (Is a dir")
+
+
+def test_an_unknown_setting_of_a_file_is_refused_with_the_nearest(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    done = tap(config={**config, "requests_per_secnd": 3}, folder=tmp_path)
+
+    assert told(done) == (
+        "requests_per_secnd is no setting of the tap: write requests_per_second"
+    )
+
+
+def test_an_unknown_setting_of_the_environment_is_a_warning(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    wrong = {"TAP_KOMMO_CHATS_REQUESTS_PER_SECND": "3"}
+
+    done = tap(config=config, folder=tmp_path, env=wrong)
+
+    assert done.returncode == 0
+    warnings = [line for line in done.stderr.splitlines() if " | WARNING " in line]
+    assert sum("REQUESTS_PER_SECND is set and is no" in line for line in warnings) == 1
 
 
 @pytest.mark.parametrize(
@@ -227,3 +275,56 @@ def test_an_expression_that_fails_is_told_without_the_message(
     line = told(done)
     assert line.startswith("stream_maps cannot be applied to a record of chat_history")
     assert "Bom dia" not in done.stderr
+
+
+def test_a_retry_is_one_line_and_a_failure_one_more(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.store.add(A, {"timestamp": 1, "message": {"id": "m"}})
+    sandbox.answer = lambda _: web.Response(status=503)
+
+    done = tap(
+        config=config_for(sandbox),
+        folder=tmp_path,
+        command=(sys.executable, "-c", WITHOUT_PAUSES),
+    )
+
+    lines = [line for line in done.stderr.splitlines() if "503" in line]
+    assert [
+        re.findall(r"\(attempt (\d) of 6, next in 0\.\d s\)$", line) for line in lines
+    ] == [["1"], ["2"], ["3"], ["4"], ["5"], []]
+    assert all(" | INFO " in line for line in lines[:-1])
+    assert "(given up after 6 attempt(s))" in lines[-1]
+
+
+WITHOUT_PAUSES = """
+from tap_kommo_chats.kommo import host
+from tap_kommo_chats.process import main
+host.LONGEST_WAIT = 0.01
+main()
+"""
+
+
+def test_retries_without_end_are_counted(sandbox: Sandbox, tmp_path: Path) -> None:
+    for number in range(40):
+        sandbox.store.add(
+            f"{A[:-3]}{number:03}", {"timestamp": 1, "message": {"id": "m"}}
+        )
+    asked: set[str] = set()
+
+    def refuse_once(request: SeenRequest) -> web.Response | None:
+        is_new = request.target not in asked
+        asked.add(request.target)
+        return web.Response(status=503) if is_new else None
+
+    sandbox.answer = refuse_once
+
+    done = tap(
+        config=config_for(sandbox),
+        folder=tmp_path,
+        command=(sys.executable, "-c", WITHOUT_PAUSES),
+    )
+
+    assert done.returncode == 0
+    assert done.stderr.count("(attempt 1 of 6, ") == LINES_AT_MOST
+    assert "... and 20 more: requests that were sent again" in done.stderr

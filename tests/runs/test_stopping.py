@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # second has some.
 TAP = """
 import tap_kommo_chats.state.checkpoint as checkpoint
-from tap_kommo_chats.__main__ import main
+from tap_kommo_chats.process import main
 checkpoint.OFTEN_SECONDS = 0.0
 checkpoint.SHARE_OF_RUN = 1.0
 main()
@@ -366,3 +366,49 @@ def spoken(lines: list[dict[str, Any]]) -> set[str]:
         for line in lines
         if line["type"] == "RECORD" and line["stream"] == "talk_messages"
     }
+
+
+# What takes long to import is where a signal in the first second comes.
+EARLY = """
+import importlib.abc, os, sys
+class Signal(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "singer_sdk.tap_base":
+            os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Signal())
+from tap_kommo_chats.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_run_has_begun_ends_as_one_later(
+    number: signal.Signals,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY.format(number=int(number))],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+    assert done.returncode == 128 + number
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(f" | WARNING  | tap-kommo-chats | Stopped by signal {number}")
+    assert not done.stdout
+
+
+def test_what_makes_a_signal_end_the_process_is_imported_at_once() -> None:
+    script = "import sys, tap_kommo_chats.__main__; print(*sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+
+    assert {name.partition(".")[0] for name in done.stdout.split()}.isdisjoint(
+        {"singer_sdk", "click", "requests", "msgspec"}
+    )

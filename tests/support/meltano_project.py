@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 TAP = "tap-kommo-chats"
 # A developer's .env may name a real account, beside which the sandbox would be read.
-_MELTANO = (
+MELTANO = (
     Path(sys.executable).with_name("meltano"),
     f"--env-file={os.devnull}",
 )
@@ -85,7 +85,7 @@ class MeltanoProject:
             arguments: What to run.
         """
         done = subprocess.run(
-            [*_MELTANO, *arguments],
+            [*MELTANO, *arguments],
             cwd=ROOT,
             env=self._environment(),
             capture_output=True,
@@ -121,7 +121,7 @@ class MeltanoProject:
         """
         with (self.folder / "meltano.log").open("w+b") as log:
             process = subprocess.Popen(
-                [*_MELTANO, "run", TAP, loader],
+                [*MELTANO, "run", TAP, loader],
                 cwd=ROOT,
                 env=self._environment(),
                 stdout=log,
@@ -180,14 +180,27 @@ def share_plugins(folder: Path) -> None:
     Args:
         folder: The folder, which may have them already.
     """
-    _install_plugins()
-    for kind in ("extractors", "loaders"):
+    _install_plugins(_SHARED_PLUGINS)
+    for kind in ("extractors", "loaders", "utilities"):
         with contextlib.suppress(FileExistsError):
             (folder / kind).symlink_to(ROOT / ".meltano" / kind)
 
 
+def utility(name: str) -> Path:
+    """Install a utility, as far as it is not there.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        Where its programs are.
+    """
+    _install_plugins((name,))
+    return ROOT / ".meltano" / "utilities" / name / "venv" / "bin"
+
+
 @functools.cache
-def _install_plugins() -> None:
+def _install_plugins(names: tuple[str, ...]) -> None:
     """Install what several tests run, as far as it is not there.
 
     Tests that run side by side would install into one folder at once.
@@ -197,7 +210,7 @@ def _install_plugins() -> None:
     with (folder / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
-            [*_MELTANO, "install", *_SHARED_PLUGINS],
+            [*MELTANO, "install", *names],
             cwd=ROOT,
             env=_environment(),
             capture_output=True,

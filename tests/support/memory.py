@@ -21,7 +21,7 @@ STATUS = Path("/proc/self/status")
 _TAP = f"""
 import sys
 from pathlib import Path
-from tap_kommo_chats.__main__ import main
+from tap_kommo_chats.process import main
 from tap_kommo_chats.kommo import host
 host.LONGEST_WAIT = float(sys.argv.pop())
 try:

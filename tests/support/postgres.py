@@ -127,6 +127,20 @@ class PostgresServer:
             autocommit=True,
         )
 
+    def settings_of_the_loader(self, database: str) -> dict[str, str]:
+        """Return what target-postgres connects with, as environment variables.
+
+        Args:
+            database: The database's name.
+        """
+        return {
+            "TARGET_POSTGRES_HOST": self.host,
+            "TARGET_POSTGRES_PORT": str(self.port),
+            "TARGET_POSTGRES_USER": self.user,
+            "TARGET_POSTGRES_PASSWORD": self.password,
+            "TARGET_POSTGRES_DATABASE": database,
+        }
+
     def create_database(self) -> str:
         """Create an empty database.
 

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 
 TAP = "tap-kommo-chats"
 
-# The SDK writes this for each stream. A tap that ends before the first did not get
-# beyond its settings, its state or its catalog: no request was made or will help.
-_BEGINNING = "Beginning "
-# The SDK writes this after the lines that say what is wrong with the settings.
-_OF_SETTINGS = "Config validation failed"
+# What the tap writes with a line on settings, with which no attempt will do.
+_OF_SETTINGS = "settings"
 _ALREADY_RUNNING = "already running"
 # What the SDK writes for monitors. The tap says the same for people.
 _METRIC = "METRIC"
@@ -25,11 +22,13 @@ class Line:
         level: Its level, in small letters.
         plugin: The plugin that said it; empty when Meltano did.
         text: What it says.
+        kind: What the plugin says it is about; empty when it does not.
     """
 
     level: str
     plugin: str
     text: str
+    kind: str = ""
 
     def __str__(self) -> str:
         """Write it for Airflow's log."""
@@ -55,7 +54,8 @@ def read_line(raw: str) -> Line:
         return Line("info", "", raw)
     name = given.get("name")
     plugin = name if isinstance(name, str) and name != "meltano" else ""
-    return Line(str(given.get("level", "info")).lower(), plugin, str(given["event"]))
+    level, kind = str(given.get("level", "info")).lower(), str(given.get("kind", ""))
+    return Line(level, plugin, str(given["event"]), kind)
 
 
 @dataclass
@@ -63,20 +63,19 @@ class Words:
     """Listens to a command, and knows in the end why it failed.
 
     Attributes:
+        is_mistake: Whether settings are to blame.
         is_held: Whether another run holds the state.
     """
 
+    is_mistake: bool = False
     is_held: bool = False
-    _has_begun: bool = False
     _critical: list[str] = field(default_factory=list)
     _of_the_tap: list[str] = field(default_factory=list)
     _of_others: list[str] = field(default_factory=list)
 
     def hear(self, line: Line) -> None:
         """Take in the next line."""
-        if line.plugin == TAP and line.text.startswith(_BEGINNING):
-            self._has_begun = True
-        if line.level not in {"error", "critical"} or line.text == _OF_SETTINGS:
+        if line.level not in {"error", "critical"}:
             return
         if line.plugin != TAP:
             self.is_held |= not line.plugin and _ALREADY_RUNNING in line.text
@@ -84,13 +83,9 @@ class Words:
         elif line.level == "critical":
             # What the tap ends with.
             self._critical.append(line.text)
+            self.is_mistake |= line.kind == _OF_SETTINGS
         else:
             self._of_the_tap.append(line.text)
-
-    @property
-    def is_mistake(self) -> bool:
-        """Whether what the tap was given is to blame."""
-        return not self._has_begun and bool(self._critical or self._of_the_tap)
 
     @property
     def reason(self) -> str:
@@ -98,7 +93,7 @@ class Words:
 
         All that is wrong with settings is told at once.
         """
-        said = self._critical or self._of_the_tap or self._of_others
         if self.is_mistake:
-            return "; ".join(dict.fromkeys(said))
+            return "; ".join(dict.fromkeys(self._critical))
+        said = self._critical or self._of_the_tap or self._of_others
         return said[-1].splitlines()[0] if said else ""

@@ -15,39 +15,32 @@ def heard(*lines: tuple[str, str, str]) -> Words:
     return words
 
 
-BEGINNING = ("info", TAP, "Beginning sync of 'chat_history' in incremental mode")
-
-
 def test_the_reason_is_the_taps_own_last_line_whatever_others_say_after_it() -> None:
     words = heard(
-        BEGINNING,
-        ("error", TAP, "a conversation failed"),
+        ("warning", TAP, "a conversation failed"),
         ("critical", TAP, "Not everything was delivered"),
         ("error", "target-postgres", "no more input"),
         ("error", "", "Extractor failed"),
     )
 
     assert words.reason == "Not everything was delivered"
-    assert not words.is_mistake
 
 
 def test_the_reason_is_the_loaders_where_the_tap_has_none() -> None:
     words = heard(("error", "target-postgres", "no such host"), ("info", TAP, "read"))
 
     assert words.reason == "target-postgres: no such host"
-    assert not words.is_mistake
 
 
-def test_a_tap_that_never_began_was_given_what_cannot_be_and_names_all_of_it() -> None:
-    words = heard(
-        ("critical", TAP, "channel_secret is missing"),
-        ("critical", TAP, "scope_id is missing"),
-        ("error", TAP, "Config validation failed"),
-        ("error", "", "Extractor failed"),
-    )
+def test_settings_are_to_blame_where_the_tap_says_so_and_all_are_named() -> None:
+    words = Words()
+    for text in ("channel_secret is missing", "scope_id is missing"):
+        given = {"level": "critical", "event": text, "name": TAP, "kind": "settings"}
+        words.hear(read_line(json.dumps(given)))
 
     assert words.is_mistake
     assert words.reason == "channel_secret is missing; scope_id is missing"
+    assert not heard(("critical", TAP, "The token has ended")).is_mistake
 
 
 def test_another_run_that_holds_the_state_is_noticed() -> None:

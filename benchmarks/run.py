@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import changes, size, speed
+from benchmarks import changes, size, speed, transform
 from benchmarks.arena import BenchmarkError
 from benchmarks.table import Scale
 
@@ -27,6 +27,7 @@ _FULL = Scale(
     state=100_000,
     daily=100_000,
     hourly=3000,
+    transform=1_000_000,
 )
 _QUICK = Scale(
     rounds=1,
@@ -38,6 +39,7 @@ _QUICK = Scale(
     state=10_000,
     daily=2000,
     hourly=200,
+    transform=2000,
 )
 
 _SCENARIOS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
@@ -53,6 +55,7 @@ _SCENARIOS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
     "hourly": changes.hourly_runs,
     "state": size.state,
     "memory": size.memory,
+    "transform": transform.transform,
 }
 
 

@@ -52,6 +52,7 @@ class Scale:
         state: Conversations in the large state.
         daily: Conversations known on the day when few of them changed.
         hourly: Conversations known when a few of them change each hour.
+        transform: Messages that the analysts' tables are made of.
     """
 
     rounds: int
@@ -63,6 +64,7 @@ class Scale:
     state: int
     daily: int
     hourly: int
+    transform: int
 
 
 def rounds(times: int, programs: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
         pytest.param("daily", marks=LONG),
         pytest.param("idle", marks=LONG),
         pytest.param("hourly", marks=LONG),
+        pytest.param("transform", marks=LONG),
     ],
 )
 def test_a_scenario_gives_what_does_not_depend_on_time(scenario: str) -> None:

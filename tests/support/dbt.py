@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.meltano_project import ROOT, utility
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 TRANSFORM = ROOT / "transform"
 _BUILD_SECONDS = 600

@@ -182,8 +182,10 @@ def share_plugins(folder: Path) -> None:
     """
     _install_plugins(_SHARED_PLUGINS)
     for kind in ("extractors", "loaders", "utilities"):
+        installed = ROOT / ".meltano" / kind
+        installed.mkdir(exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            (folder / kind).symlink_to(ROOT / ".meltano" / kind)
+            (folder / kind).symlink_to(installed)
 
 
 def utility(name: str) -> Path:

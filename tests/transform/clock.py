@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
-from tests.transform.world import World
+if TYPE_CHECKING:
+    from tests.transform.world import World
+
 
 DAY = timedelta(days=1)
 Spans = tuple[tuple[datetime, datetime], ...]

@@ -51,6 +51,9 @@ class Database(Protocol):
     def load(self, world: World) -> None:
         """Let the tables of the streams hold these rows and no others."""
 
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Put a query."""
+
     def rows(self, table: str) -> list[Row]:
         """Return all rows of a table of the models."""
 
@@ -93,15 +96,21 @@ class DuckDb:
                 )
                 if world.tables[stream]:
                     connection.execute(
-                        f"INSERT INTO {stream} SELECT * FROM read_json('{lines}',"
+                        # The names are this module's own.
+                        f"INSERT INTO {stream} SELECT * FROM read_json('{lines}',"  # noqa: S608
                         " format='newline_delimited', columns="
                         f"{json.dumps(kinds).replace(chr(34), chr(39))})"
                     )
 
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Put a query."""
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            return connection.execute(query).fetchall()
+
     def rows(self, table: str) -> list[Row]:
         """Return all rows of a table."""
         with duckdb.connect(str(self.path), read_only=True) as connection:
-            result = connection.execute(f"SELECT * FROM {table}")
+            result = connection.execute(f"SELECT * FROM {table}")  # noqa: S608
             names = [column[0] for column in result.description]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
@@ -160,6 +169,12 @@ class Postgres:
                                 for name, value in row.items()
                             ]
                         )
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Put a query."""
+        with self.server.connect(self.database) as connection:
+            connection.execute("SET search_path TO kommo")
+            return connection.execute(query.encode()).fetchall()
 
     def rows(self, table: str) -> list[Row]:
         """Return all rows of a table."""

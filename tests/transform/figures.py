@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -297,7 +298,7 @@ def _talk(
         if bots
         else None,
         "agents": len(set(hands)),
-        "hand_offs": sum(a != b for a, b in zip(hands, hands[1:], strict=False)),
+        "hand_offs": sum(a != b for a, b in itertools.pairwise(hands)),
         "is_open": is_open,
         "closed_at": max(closings, default=None),
         "resolution_seconds": _resolution(messages, closings, row)

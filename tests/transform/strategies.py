@@ -338,20 +338,18 @@ class _Loaded:
         return {"id": "somebody", "name": "Somebody"}
 
     def _author(self, item: Item) -> Row | None:
+        kinds: dict[str, Row] = {
+            "customer": {"type": "external"},
+            "bot": {"type": "bot"},
+            "agent": {"type": "internal", "user_id": item.who},
+            "failed": {"type": "internal", "user_id": item.who},
+            "gone agent": {"type": "internal", "user_id": GONE_USER},
+            "nameless agent": {"type": "internal"},
+        }
         if item.kind == "weird":
             return None
-        author: Row = {"id": item.kind, "name": f"The {item.kind}", "avatar_url": ""}
-        if item.kind == "customer":
-            return {**author, "type": "external"}
-        if item.kind == "bot":
-            return {**author, "type": "bot"}
-        if item.kind in {"agent", "failed"}:
-            return {**author, "type": "internal", "user_id": item.who}
-        if item.kind == "gone agent":
-            return {**author, "type": "internal", "user_id": GONE_USER}
-        if item.kind == "nameless agent":
-            return {**author, "type": "internal"}
-        return author
+        author = {"id": item.kind, "name": f"The {item.kind}", "avatar_url": ""}
+        return {**author, **kinds.get(item.kind, {})}
 
     def _event(
         self, kind: str, at: datetime, message_id: str | None, user_id: int

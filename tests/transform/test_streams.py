@@ -17,8 +17,6 @@ from tests.transform.world import COLUMNS, Variables, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.postgres import PostgresServer
-
 CRM = set(COLUMNS) - {"chat_history", "talk_messages", "conversations"}
 COMBINATIONS = {
     "an own channel without the CRM": {"chat_history", "conversations", "runs"},

@@ -56,7 +56,7 @@ class Builds:
 
 @pytest.fixture(scope="module")
 def builds(warehouse: Warehouse) -> Builds:
-    """Three loads: the first, one with changes of every kind, one of other variables."""
+    """Load the first, one with changes of every kind, and one of other variables."""
     found = drawn(chats(), CHATS)
     first = world_of(found[: CHATS // 2])
     second = changed(first, found[CHATS // 2 :], CHATS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.transform.people import Event, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tests.transform.people import People
 
@@ -80,56 +80,75 @@ def waits_of(people: People) -> list[Wait]:
     ]
 
 
-def _with_firsts(waits: Iterator[Wait]) -> Iterator[Wait]:
+def _with_firsts(waits: Iterable[Wait]) -> Iterator[Wait]:
     seen = set()
     for wait in waits:
         yield replace(wait, is_first_of_talk=wait.talk_id not in seen)
         seen.add(wait.talk_id)
 
 
-@dataclass
 class _Walk:
     """Goes through one conversation."""
 
-    people: People
-    messages: list[Message]
-    closings: list[Event]
+    def __init__(
+        self, people: People, messages: list[Message], closings: list[Event]
+    ) -> None:
+        self.people = people
+        self.messages = messages
+        self.closings = closings
+        self._open: _Open | None = None
+        self._last_talk: int | None = None
+        self._ended_waits: list[Wait] = []
 
-    def waits(self) -> Iterator[Wait]:
-        """Yield the waits, in the order they began."""
-        open_: _Open | None = None
-        expiry = timedelta(days=self.people.world.variables.expiry_days)
-        last_talk: int | None = None
+    @property
+    def _expiry(self) -> timedelta:
+        return timedelta(days=self.people.world.variables.expiry_days)
+
+    def waits(self) -> list[Wait]:
+        """Return the waits, in the order they began."""
         for at, what in self._in_order():
-            is_late = open_ is not None and at - open_.last > expiry
-            if isinstance(what, Message) and what.actor == "bot":
-                if open_ and not is_late:
-                    open_.bots.append(what)
-                continue
-            if isinstance(what, Event) and last_talk not in {None, what.row["talk_id"]}:
-                continue
-            if open_ and is_late:
-                yield self._ended(open_, "expired", open_.last + expiry)
-                open_ = None
             if isinstance(what, Event):
-                if open_:
-                    yield self._ended(open_, "closed", what.at)
-                open_ = None
-            elif what.actor != "customer":
-                if open_:
-                    yield self._answered(open_, what)
-                open_ = None
+                self._closes(at, what)
+            elif what.actor == "bot":
+                if self._open and at - self._open.last <= self._expiry:
+                    self._open.bots.append(what)
+            elif what.actor == "customer":
+                self._asks(at, what)
             else:
-                last_talk = what.talk_id
-                if open_:
-                    open_.asked.append(what)
-                else:
-                    open_ = _Open([what])
+                self._replies(at, what)
         as_of = self.people.world.as_of()
-        if open_ and as_of and whole(as_of) - open_.last > expiry:
-            yield self._ended(open_, "expired", open_.last + expiry)
-        elif open_:
-            yield self._ended(open_, "waiting", None)
+        if as_of:
+            self._expire(whole(as_of))
+        self._end("waiting", None)
+        return self._ended_waits
+
+    def _closes(self, at: datetime, event: Event) -> None:
+        if self._last_talk in {None, event.row["talk_id"]}:
+            self._expire(at)
+            self._end("closed", event.at)
+
+    def _asks(self, at: datetime, message: Message) -> None:
+        self._expire(at)
+        self._last_talk = message.talk_id
+        if self._open:
+            self._open.asked.append(message)
+        else:
+            self._open = _Open([message])
+
+    def _replies(self, at: datetime, message: Message) -> None:
+        self._expire(at)
+        if self._open:
+            self._ended_waits.append(self._answered(self._open, message))
+        self._open = None
+
+    def _expire(self, at: datetime) -> None:
+        if self._open and at - self._open.last > self._expiry:
+            self._end("expired", self._open.last + self._expiry)
+
+    def _end(self, state: str, at: datetime | None) -> None:
+        if self._open:
+            self._ended_waits.append(self._ended(self._open, state, at))
+        self._open = None
 
     def _in_order(self) -> list[tuple[datetime, Message | Event]]:
         """All that happened. Of one second, the customer comes first."""
@@ -147,8 +166,10 @@ class _Walk:
                 continue
             at = message.sent_at
             items.append(((whole(at), place, at, message.message_id), message))
-        for event in self.closings:
-            items.append(((whole(event.at), 3, event.at, event.row["event_id"]), event))
+        items += [
+            ((whole(event.at), 3, event.at, event.row["event_id"]), event)
+            for event in self.closings
+        ]
         items.sort(key=lambda item: item[0])
         return [(key[0], what) for key, what in items]
 

@@ -40,13 +40,7 @@ class Warehouse:
     def load(self, world: World) -> None:
         """Let the streams and the seeds be those of a world."""
         self.database.load(world)
-        self.dbt.seed(
-            "kommo_office_hours",
-            [
-                f"{line.account_id or ''},{line.weekday},{line.opens_at},{line.closes_at}"
-                for line in world.hours
-            ],
-        )
+        self.dbt.seed("kommo_office_hours", [str(line) for line in world.hours])
         self.dbt.seed(
             "kommo_holidays",
             [f"{line.account_id or ''},{line.day},x" for line in world.holidays],

@@ -123,6 +123,11 @@ class Hours:
     opens_at: str
     closes_at: str
 
+    def __str__(self) -> str:
+        """Write it as the seed has it."""
+        account = self.account_id or ""
+        return f"{account},{self.weekday},{self.opens_at},{self.closes_at}"
+
 
 @dataclass(frozen=True)
 class Holiday:

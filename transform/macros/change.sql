@@ -50,7 +50,7 @@
 
 {# A table as the build before left it; none before the first. #}
 {% macro as_built_before(model) %}
-  {%- if execute -%}
+  {%- if kommo_chats.can_ask() -%}
     {%- for node in graph.nodes.values() -%}
       {%- if node.name == model and node.package_name == 'kommo_chats' -%}
         {{ return(adapter.get_relation(node.database, node.schema, node.alias)) }}
@@ -62,7 +62,7 @@
 
 {# Whether there is nothing to build, of a table that is there. #}
 {% macro is_untouched() %}
-  {%- if not execute or not is_incremental() -%}{{ return(false) }}{%- endif -%}
+  {%- if not kommo_chats.is_bit_by_bit() -%}{{ return(false) }}{%- endif -%}
   {%- set touched = load_relation(ref('int_kommo__touched')) -%}
   {%- if touched is none -%}{{ return(false) }}{%- endif -%}
   {%- set found = run_query("select 1 from " ~ touched ~ " limit 1") -%}
@@ -76,7 +76,7 @@
 
 {# Of a table that has conversations: those that changed leave before they come back. #}
 {% macro forget_touched() %}
-  {%- if is_incremental() and not kommo_chats.is_untouched() -%}
+  {%- if kommo_chats.is_bit_by_bit() and not kommo_chats.is_untouched() -%}
     delete from {{ this }}
     where conversation_id in (
         select conversation_id from {{ ref('int_kommo__touched') }}
@@ -86,7 +86,7 @@
 
 {# Of a table that has days. #}
 {% macro forget_touched_days() %}
-  {%- if is_incremental() and not kommo_chats.is_untouched() -%}
+  {%- if kommo_chats.is_bit_by_bit() and not kommo_chats.is_untouched() -%}
     delete from {{ this }}
     where exists (
         select 1
@@ -99,19 +99,24 @@
 
 {# The days on which conversations that changed have a message, or had one. #}
 {% macro touched_days() %}
-    select account_key, local_day
-    from {{ ref('int_kommo__touched_days') }}
-    union
-    select coalesce(account_id, 0), local_day
-    from {{ ref('kommo_messages') }}
-    where conversation_id in (
-        select conversation_id from {{ ref('int_kommo__touched') }}
-    )
+    select distinct
+        account_key,
+        local_day
+    from (
+        select account_key, local_day
+        from {{ ref('int_kommo__touched_days') }}
+        union all
+        select coalesce(account_id, 0), local_day
+        from {{ ref('kommo_messages') }}
+        where conversation_id in (
+            select conversation_id from {{ ref('int_kommo__touched') }}
+        )
+    ) as before_and_after
 {% endmacro %}
 
 {# Picks rows of what changed, of a table of which all else is there. #}
 {% macro of_touched(word) %}
-  {%- if is_incremental() %}
+  {%- if kommo_chats.is_bit_by_bit() %}
     {{ word }} conversation_id in (
         select conversation_id from {{ ref('int_kommo__touched') }}
     )
@@ -120,7 +125,7 @@
 
 {# The same of days, where `touched` has them. #}
 {% macro of_touched_days(word, day) %}
-  {%- if is_incremental() %}
+  {%- if kommo_chats.is_bit_by_bit() %}
     {{ word }} exists (
         select 1
         from touched
@@ -132,7 +137,7 @@
 
 {# Whether the calendar is the one that there would be. #}
 {% macro is_calendar_made() %}
-  {%- if not execute or not is_incremental() -%}{{ return(false) }}{%- endif -%}
+  {%- if not kommo_chats.is_bit_by_bit() -%}{{ return(false) }}{%- endif -%}
   {%- set found = run_query(
     "select 1 from " ~ this ~ " as calendar inner join "
     ~ ref('int_kommo__calendar_mark') ~ " as mark on mark.mark = calendar.mark limit 1"
@@ -141,7 +146,12 @@
 {% endmacro %}
 
 {% macro forget_calendar() %}
-  {%- if is_incremental() and not kommo_chats.is_calendar_made() -%}
+  {%- if kommo_chats.is_bit_by_bit() and not kommo_chats.is_calendar_made() -%}
     delete from {{ this }} where 1 = 1
   {%- endif -%}
+{% endmacro %}
+
+{# Whether rows are added to a table that is there. #}
+{% macro is_bit_by_bit() %}
+  {{ return(kommo_chats.can_ask() and is_incremental()) }}
 {% endmacro %}

@@ -31,6 +31,22 @@
 {% macro snowflake__type_sum() %}{{ return('number(38, 0)') }}{% endmacro %}
 {% macro bigquery__type_sum() %}{{ return('numeric') }}{% endmacro %}
 
+{# An object from a text that may be one; null where it is none. #}
+{% macro object_of(text) %}
+  {{ return(adapter.dispatch('object_of', 'kommo_chats')(text)) }}
+{% endmacro %}
+{% macro default__object_of(text) %}
+  {{ return("try_cast(" ~ text ~ " as json)") }}
+{% endmacro %}
+{# PostgreSQL cannot try, and its loader writes none as text. #}
+{% macro postgres__object_of(text) %}{{ return("cast(null as jsonb)") }}{% endmacro %}
+{% macro snowflake__object_of(text) %}
+  {{ return("try_parse_json(" ~ text ~ ")") }}
+{% endmacro %}
+{% macro bigquery__object_of(text) %}
+  {{ return("safe.parse_json(" ~ text ~ ")") }}
+{% endmacro %}
+
 {# A field of an object, as text; null where there is none. #}
 {% macro field(object, name) %}
   {{ return(adapter.dispatch('field', 'kommo_chats')(object, name)) }}
@@ -46,6 +62,22 @@
 {% endmacro %}
 {% macro bigquery__field(object, name) %}
   {{ return("json_value(" ~ object ~ ", '$." ~ name ~ "')") }}
+{% endmacro %}
+
+{# A whole number from a text; null where it is none. #}
+{% macro whole_number(text) %}
+  {{ return(adapter.dispatch('whole_number', 'kommo_chats')(text)) }}
+{% endmacro %}
+{% macro default__whole_number(text) %}
+  {{ return("try_cast(" ~ text ~ " as bigint)") }}
+{% endmacro %}
+{% macro postgres__whole_number(text) %}
+  {{ return(
+    "case when " ~ text ~ " ~ '^[0-9]{1,18}$' then cast(" ~ text ~ " as bigint) end"
+  ) }}
+{% endmacro %}
+{% macro bigquery__whole_number(text) %}
+  {{ return("safe_cast(" ~ text ~ " as int64)") }}
 {% endmacro %}
 
 {# Whole seconds since 1970 of a time in UTC. #}

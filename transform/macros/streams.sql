@@ -1,3 +1,6 @@
+{# Whether the warehouse can be asked. To compile, all is taken to be there. #}
+{% macro can_ask() %}{{ return(execute and flags.WHICH != 'compile') }}{% endmacro %}
+
 {#
   Whether a stream is loaded: what its variable says, such as kommo_using_talks, else
   whether there is a table.
@@ -5,7 +8,7 @@
 {% macro is_loaded(stream) %}
   {%- set wanted = var('kommo_using_' ~ stream, none) -%}
   {%- if wanted is not none and not wanted -%}{{ return(false) }}{%- endif -%}
-  {%- if not execute -%}{{ return(true) }}{%- endif -%}
+  {%- if not kommo_chats.can_ask() -%}{{ return(true) }}{%- endif -%}
   {%- set table = source('kommo', stream) -%}
   {%- set found = load_relation(table) is not none -%}
   {%- if wanted and not found -%}
@@ -26,17 +29,22 @@
 {% macro rows_of(stream, columns) %}
   {%- set table = source('kommo', stream) -%}
   {%- set loaded = kommo_chats.is_loaded(stream) -%}
-  {%- set found = [] -%}
-  {%- if loaded and execute -%}
+  {%- set found = {} -%}
+  {%- if loaded and kommo_chats.can_ask() -%}
     {%- for column in adapter.get_columns_in_relation(table) -%}
-      {%- do found.append(column.name | lower) -%}
+      {%- do found.update({column.name | lower: column}) -%}
     {%- endfor -%}
   {%- endif -%}
   select
   {%- for name, kind in columns.items() %}
-    {%- set value = name if loaded and (not execute or name in found) else 'null' %}
-    cast({{ value }} as {{ kommo_chats.type_named(kind) }}) as {{ name }}
-    {{- "," if not loop.last }}
+    {%- if not loaded or (kommo_chats.can_ask() and name not in found) %}
+    cast(null as {{ kommo_chats.type_named(kind) }}) as {{ name }}
+    {%- elif kommo_chats.can_ask() and kind != 'text' and found[name].is_string() %}
+    {{ kommo_chats.unmasked(name, kind) }} as {{ name }}
+    {%- else %}
+    cast({{ name }} as {{ kommo_chats.type_named(kind) }}) as {{ name }}
+    {%- endif -%}
+    {{ "," if not loop.last }}
   {%- endfor %}
   {%- if loaded %}
   from {{ table }}
@@ -44,6 +52,18 @@
   from (select 1 as nothing) as not_loaded
   where nothing = 0
   {%- endif %}
+{% endmacro %}
+
+{# What can be taken from a text where none was expected, as of a field that is hashed. #}
+{% macro unmasked(name, kind) %}
+  {%- if kind == 'number' -%}
+    {{ return(kommo_chats.whole_number(name)) }}
+  {%- elif kind == 'moment' -%}
+    {{ return("cast(" ~ name ~ " as " ~ dbt.type_timestamp() ~ ")") }}
+  {%- elif kind == 'object' -%}
+    {{ return(kommo_chats.object_of(name)) }}
+  {%- endif -%}
+  {{ return("cast(null as " ~ kommo_chats.type_named(kind) ~ ")") }}
 {% endmacro %}
 
 {% macro type_named(kind) %}

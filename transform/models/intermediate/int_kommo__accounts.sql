@@ -25,9 +25,12 @@ with accounts as (
 
 with_hours as (
 
-    select account_id from {{ ref('kommo_office_hours') }}
-    union
-    select account_id from {{ ref('kommo_holidays') }}
+    select distinct account_id
+    from (
+        select account_id from {{ ref('kommo_office_hours') }}
+        union all
+        select account_id from {{ ref('kommo_holidays') }}
+    ) as either
 
 )
 

@@ -8,7 +8,13 @@ with runs as (
         coalesce(accounts.account_id, 0) as account_id,
         runs.*
     from {{ ref('stg_kommo__runs') }} as runs
-    left join {{ ref('stg_kommo__accounts') }} as accounts
+    left join (
+        select
+            amojo_id,
+            min(account_id) as account_id
+        from {{ ref('stg_kommo__accounts') }}
+        group by amojo_id
+    ) as accounts
         on accounts.amojo_id = runs.account_amojo_id
 
 ),

@@ -8,7 +8,7 @@
 {%- else %}
 with touched as (
 
-    {{ kommo_chats.touched_days() if is_incremental() else 'select 1 as none' }}
+    {{ kommo_chats.touched_days() if kommo_chats.is_bit_by_bit() else 'select 1 as none' }}
 
 ),
 
@@ -138,9 +138,15 @@ users as (
 
 known as (
 
-    select account_id, local_day, agent from replied
-    union
-    select account_id, local_day, agent from credited
+    select distinct
+        account_id,
+        local_day,
+        agent
+    from (
+        select account_id, local_day, agent from replied
+        union all
+        select account_id, local_day, agent from credited
+    ) as either
 
 )
 

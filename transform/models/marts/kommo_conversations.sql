@@ -137,9 +137,12 @@ talk_counts as (
 
 known as (
 
-    select conversation_id from counted
-    union
-    select conversation_id from talks
+    select distinct conversation_id
+    from (
+        select conversation_id from counted
+        union all
+        select conversation_id from talks
+    ) as either
 
 ),
 

@@ -7,7 +7,7 @@
 {%- else %}
 with touched as (
 
-    {{ kommo_chats.touched_days() if is_incremental() else 'select 1 as none' }}
+    {{ kommo_chats.touched_days() if kommo_chats.is_bit_by_bit() else 'select 1 as none' }}
 
 ),
 

@@ -88,6 +88,27 @@ own_accounts as (
 
 ),
 
+accounts_in_chats as (
+
+    select
+        amojo_id,
+        min(account_id) as account_id
+    from {{ ref('stg_kommo__accounts') }}
+    group by amojo_id
+
+),
+
+users_in_chats as (
+
+    select
+        account_id,
+        amojo_id,
+        min(user_id) as user_id
+    from {{ ref('stg_kommo__users') }}
+    group by account_id, amojo_id
+
+),
+
 messages as (
 
     select
@@ -121,7 +142,7 @@ messages as (
         on talk_times.conversation_id = own.conversation_id
         and talk_times.from_s <= own.sent_s
         and talk_times.to_s > own.sent_s
-    left join {{ ref('stg_kommo__accounts') }} as accounts
+    left join accounts_in_chats as accounts
         on accounts.amojo_id = own.account_amojo_id
     left join own_accounts
         on own_accounts.conversation_id = own.conversation_id
@@ -208,7 +229,7 @@ named as (
         talks.origin as talk_origin,
         leads.responsible_user_id
     from messages
-    left join {{ ref('stg_kommo__users') }} as users
+    left join users_in_chats as users
         on users.account_id = messages.account_id
         and users.amojo_id = messages.author_id
     left join talks

@@ -149,11 +149,16 @@ firsts as (
 
 known as (
 
-    select conversation_id, talk_id from talks
-    union
-    select conversation_id, talk_id from counted
-    union
-    select conversation_id, talk_id from closed
+    select distinct
+        conversation_id,
+        talk_id
+    from (
+        select conversation_id, talk_id from talks
+        union all
+        select conversation_id, talk_id from counted
+        union all
+        select conversation_id, talk_id from closed
+    ) as any_of_them
 
 ),
 

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='table') }}
 
 {%- set target_s = 60 * var('kommo_target_minutes') %}
 with waiting as (
@@ -68,4 +68,3 @@ select
 from measured
 left join {{ ref('kommo_conversations') }} as conversations
     on conversations.conversation_id = measured.conversation_id
-order by place

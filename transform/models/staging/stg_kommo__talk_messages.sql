@@ -29,7 +29,7 @@ select
     nullif({{ kommo_chats.field('author', 'id') }}, '') as author_id,
     {{ kommo_chats.field('author', 'type') }} as author_type,
     nullif({{ kommo_chats.field('author', 'name') }}, '') as author_name,
-    {{ dbt.safe_cast(kommo_chats.field('author', 'user_id'), kommo_chats.type_bigint()) }}
+    {{ kommo_chats.whole_number(kommo_chats.field('author', 'user_id')) }}
         as author_user_id,
     nullif(message_type, '') as message_type,
     delivery_status

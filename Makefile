@@ -33,13 +33,14 @@ AIRFLOW := .airflow/venv/.synced-$(subst /,-,$(PYTHON_FOUND))
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile \
   --no-loadscope-reorder
 
-.PHONY: help setup demo test test-all bench lint format hub dist airflow image clean python
+.PHONY: help setup demo test test-all test-pythons bench lint format hub dist airflow \
+  image clean python
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo      load chats of a local stand-in for Kommo into DuckDB'
 	@echo 'make test      lint, type check and run the tests, at most five minutes'
-	@echo 'make test-all  the same and the slow tests, as continuous integration does'
+	@echo 'make test-all  the same on all Pythons, and the slow tests, as in CI'
 	@echo 'make setup     set up .venv, with the tap and Meltano in it'
 	@echo 'make lint      lint and type check only'
 	@echo 'make bench     measure the tap beside others, about ten minutes'
@@ -59,9 +60,13 @@ test: lint
 	$(BIN)/pytest -m 'not slow' $(SIDE_BY_SIDE)
 
 # One after the other: Airflow runs nine tasks at once, and needs the machine for them.
-test-all: test $(AIRFLOW)
+test-all: test test-pythons $(AIRFLOW)
 	$(BIN)/mypy --python-executable .airflow/venv/bin/python orchestrate
 	$(BIN)/pytest -m slow
+
+# The same fast tests on all other Pythons from 3.10 on that are found.
+test-pythons: $(UV)
+	@'$(PYTHON_FOUND)' scripts/pythons.py $(CURDIR)/$(UV) -m 'not slow' $(SIDE_BY_SIDE)
 
 lint: $(SYNCED)
 	$(BIN)/ruff check

@@ -34,8 +34,8 @@ class GivenMessages:
             digest: Tells its content from another one's; 64 bits.
         """
         written = self._scratch.do(
-            "INSERT INTO given VALUES (?1, ?2, ?3)"
-            " ON CONFLICT DO UPDATE SET digest = ?3 WHERE digest != ?3",
+            "INSERT INTO given VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET digest = excluded.digest WHERE digest != excluded.digest",
             (conversation_id, message_id, digest),
         )
         return written > 0

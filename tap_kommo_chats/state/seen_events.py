@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_kommo_chats.integers import INT64
 from tap_kommo_chats.state.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ class SeenEvents:
         """
         rows = self._scratch.rows(
             "SELECT event_id, talk_id, event FROM events"
-            " WHERE ?1 IS NULL OR at_ms >= ?1 ORDER BY at_ms, event_id",
-            (since_ms,),
+            " WHERE at_ms >= ? ORDER BY at_ms, event_id",
+            (INT64.start if since_ms is None else since_ms,),
         )
         for event_id, talk_id, event in rows:
             yield event_id, talk_id, _DECODER.decode(event)

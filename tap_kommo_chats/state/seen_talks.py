@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tap_kommo_chats.integers import INT64
 from tap_kommo_chats.records.talks import read_talk
 from tap_kommo_chats.state.scratch import Row, Scratch
 
@@ -65,7 +66,7 @@ FROM json_each(?)
 _SINCE = """
 SELECT talk FROM talks LEFT JOIN sightings USING (talk_id)
 WHERE talk IS NOT NULL
-AND (?1 IS NULL OR coalesce(seen_ms, 0) >= ?1 OR coalesce(updated_ms, 0) >= ?1)
+AND max(coalesce(seen_ms, 0), coalesce(updated_ms, 0)) >= ?
 ORDER BY talk_id
 """
 
@@ -135,7 +136,8 @@ class SeenTalks:
             since_ms: Only those in which something happened from then on, in
                 milliseconds since 1970; None for all.
         """
-        return _talks(self._scratch.rows(_SINCE, (since_ms,)))
+        from_ms = INT64.start if since_ms is None else since_ms
+        return _talks(self._scratch.rows(_SINCE, (from_ms,)))
 
     def note_owner(self, owner: Owner, talk_ids: Iterable[int]) -> None:
         """Note which talks are somebody's. They were asked for, and are all."""

@@ -27,10 +27,10 @@ def test_the_tap_says_what_it_is(command: tuple[str, ...]) -> None:
     assert done.returncode == 0
 
 
-def test_a_wheels_metadata_names_every_python_from_3_10_to_3_14() -> None:
+def test_a_wheels_metadata_names_every_python_that_the_tests_were_run_on() -> None:
     about = json.loads(tap("--about", "--format=json").stdout)
 
-    assert about["supported_python_versions"] == [f"3.{n}" for n in range(10, 15)]
+    assert about["supported_python_versions"] == [f"3.{n}" for n in range(10, 14)]
 
 
 def test_discovery_needs_no_settings() -> None:

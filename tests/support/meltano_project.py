@@ -37,6 +37,14 @@ _SHARED_PLUGINS = (
     "target-postgres",
     *(("target-duckdb",) if sys.version_info < (3, 14) else ()),
 )
+PLUGINS = (
+    ROOT / ".meltano"
+    if Path(sys.prefix).name == ".venv"
+    # Another Python, for `make test-all`.
+    else Path(sys.prefix) / "meltano"
+)
+"""Where the plugins are that tests share. They are of the Python that tests run on."""
+
 # An installation may be part of it.
 _RUN_SECONDS = 300
 _STOP_SECONDS = 60
@@ -182,7 +190,7 @@ def share_plugins(folder: Path) -> None:
     """
     _install_plugins(_SHARED_PLUGINS)
     for kind in ("extractors", "loaders", "utilities"):
-        installed = ROOT / ".meltano" / kind
+        installed = PLUGINS / kind
         installed.mkdir(exist_ok=True)
         with contextlib.suppress(FileExistsError):
             (folder / kind).symlink_to(installed)
@@ -198,7 +206,7 @@ def utility(name: str) -> Path:
         Where its programs are.
     """
     _install_plugins((name,))
-    return ROOT / ".meltano" / "utilities" / name / "venv" / "bin"
+    return PLUGINS / "utilities" / name / "venv" / "bin"
 
 
 @functools.cache
@@ -207,14 +215,13 @@ def _install_plugins(names: tuple[str, ...]) -> None:
 
     Tests that run side by side would install into one folder at once.
     """
-    folder = ROOT / ".meltano"
-    folder.mkdir(exist_ok=True)
-    with (folder / "tests.lock").open("w") as lock:
+    PLUGINS.mkdir(exist_ok=True)
+    with (PLUGINS / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
             [*MELTANO, "install", *names],
             cwd=ROOT,
-            env=_environment(),
+            env={**_environment(), "MELTANO_SYS_DIR_ROOT": str(PLUGINS)},
             capture_output=True,
             check=False,
             encoding="utf-8",

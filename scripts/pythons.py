@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 10)
 NAME = re.compile(r"python3\.(\d+)(?:\.exe)?")
 ASKED_SECONDS = 20
+EXAMPLES = "20"
+"""Of rules about any input. They do not depend on the Python."""
 
 Minor = tuple[int, int]
 
@@ -46,6 +48,7 @@ def main(arguments: list[str]) -> int:
             **os.environ,
             "UV_PROJECT_ENVIRONMENT": str(environment),
             "UV_PYTHON": str(python),
+            "EXAMPLES_AT_MOST": EXAMPLES,
         }
         synced = [uv, "sync", "--locked", "--quiet", "--no-default-groups"]
         tested = [str(environment / "bin" / "pytest"), *of_pytest]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,13 @@ from tests.support.postgres import PostgresServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# How long an example takes says nothing on a machine that others use too.
-settings.register_profile("shared machine", deadline=None)
+# How long an example takes says nothing on a machine that others use too. On the other
+# Pythons of a machine fewer will do.
+settings.register_profile(
+    "shared machine",
+    deadline=None,
+    max_examples=int(os.environ.get("EXAMPLES_AT_MOST", "100")),
+)
 settings.load_profile("shared machine")
 
 

@@ -274,11 +274,6 @@ class Finder:
 
         return is_read
 
-    @property
-    def _kinds(self) -> int:
-        """How many kinds of conversations are read: own, native, or both."""
-        return self._settings.has_channel + (self._talks is not None)
-
     def _searched(
         self,
         directory: Directory,
@@ -291,9 +286,8 @@ class Finder:
         check_account(directory.account, self._settings)
         found: Iterable[Conversation] = source
         if self._watch.is_glance:
-            # Before the first is read, because nobody comes back for more.
-            next(iter(events), None)
-            found = glanced_at(source, self._kinds, directory.host)
+            kinds = self._settings.has_channel + (self._talks is not None)
+            found = glanced_at(source, events, kinds, directory.host)
         for conversation in found:
             if conversation.source != TALK:
                 yield conversation

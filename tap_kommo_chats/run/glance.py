@@ -16,18 +16,21 @@ _PAGES_AT_MOST = 3
 
 
 def glanced_at(
-    found: Iterable[Conversation], kinds: int, host: Host
+    found: Iterable[Conversation], events: Iterable[object], kinds: int, host: Host
 ) -> list[Conversation]:
     """Take a conversation of each kind that is read, if a few pages have them.
 
     Args:
         found: Goes through what the CRM has.
+        events: Goes through its events, of which the first pages are asked for.
         kinds: How many kinds are read: own, native, or both.
         host: That of the CRM.
 
     Returns:
         Some, native ones first; none only where there is none.
     """
+    # Before the first conversation is read, because nobody comes back for more.
+    next(iter(events), None)
     before = host.requests_made
     some: list[Conversation] = []
     for conversation in found:

@@ -45,7 +45,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def parts_of(folder: Path) -> dict[str, Any]:
-    return runpy.run_path(str(folder / "scripts" / "demo.py"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder / "scripts")
+        return runpy.run_path(str(folder / "scripts" / "demo.py"))
 
 
 def demo(folder: Path) -> subprocess.Popen[str]:

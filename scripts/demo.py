@@ -213,6 +213,7 @@ def load(settings: dict[str, str], log: IO[str], *, is_whole: bool) -> None:
             *("dbt-duckdb:build", "kommo-report:page"),
         ],
         cwd=ROOT,
+        env=environment(settings),
         stdout=log,
         stderr=subprocess.STDOUT,
         # Meltano hands secrets on in files.
@@ -237,7 +238,7 @@ def environment(settings: dict[str, str]) -> dict[str, str]:
         **{
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
+            if not name.startswith(_OTHERS)
         },
         "MELTANO_PROJECT_ROOT": str(ROOT),
         "MELTANO_ENVIRONMENT": "dev",
@@ -248,6 +249,9 @@ def environment(settings: dict[str, str]) -> dict[str, str]:
         "XDG_CACHE_HOME": str(ROOT / ".meltano"),
         "XDG_STATE_HOME": str(ROOT / ".meltano"),
         "TARGET_DUCKDB_FILEPATH": str(DATABASE),
+        "KOMMO_REPORT_DATABASE": f"duckdb:///{DATABASE}",
+        "KOMMO_REPORT_OUTPUT": str(REPORT),
+        "KOMMO_REPORT_DAYS": str(DAYS),
         # The sandbox has no limit.
         "TAP_KOMMO_CHATS_REQUESTS_PER_SECOND": "0",
         **settings,

@@ -283,8 +283,12 @@ WAYS = (
     Way(r"make bench", is_run_by_a_workflow),
     # `setup` is the first step of each of them, and the rest changes this folder.
     Way(r"make [a-z-]+( [A-Z]+=\S+)?", is_known_to_make),
+    Way(
+        r"(echo|test|mkdir|ln) .*|.* \| target-jsonl .*"
+        r"|(\.venv/bin/)?(python|dotenv) .*",
+        is_done_by_hand,
+    ),
     Way(PROGRAM + r"tap-kommo-chats .*(--about|--discover|--version|--help).*", runs),
-    Way(r".*\| target-jsonl .*", is_done_by_hand),
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
     Way(r"export [A-Z_]+=.*", is_taken_by_a_shell),
     Way(r"pip install \./\S+", installs_a_package_of_this_folder),
@@ -302,11 +306,6 @@ WAYS = (
     ),
     Way(PROGRAM + r"meltano invoke tap-kommo-chats:check", loads),
     Way(r"meltano (init|add) .*|cd .*", is_walked),
-    Way(
-        r"(echo|test|mkdir|ln|export) .*|.* \| target-jsonl .*"
-        r"|(\.venv/bin/)?(python|dotenv) .*",
-        is_done_by_hand,
-    ),
     Way(PROGRAM + r"meltano state copy .*", copies_a_state, [LONG]),
     Way(
         r"airflow .*",

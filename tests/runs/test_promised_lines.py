@@ -287,7 +287,7 @@ def test_a_retry_is_one_line_and_a_failure_one_more(
         command=(sys.executable, "-c", WITHOUT_PAUSES),
     )
 
-    lines = [line for line in done.stderr.splitlines() if "503" in line]
+    lines = [line for line in done.stderr.splitlines() if "answered 503" in line]
     assert [
         re.findall(r"\(attempt (\d) of 6, next in 0\.\d s\)$", line) for line in lines
     ] == [["1"], ["2"], ["3"], ["4"], ["5"], []]

@@ -8,7 +8,7 @@ import re
 # `Failure in test unique_kommo_waits_key (models/schema.yml)`, with the reason in the
 # next line.
 _FAILED = re.compile(
-    r"(?:\b\w+ Error|\bFailure) in (\w+) ([\w.-]+) \([^)\n]*\)\s*\n([^\n]*)"
+    r"(?:\b\w+ Error|\bFailure) in (\w+) ([\w.-]+) \([^)\n]*\)(?=\s*\n([^\n]*))"
 )
 # What keeps dbt from beginning: `Database Error`, with the reason in the next line.
 _STOPPED = re.compile(r"\b(\w+ Error)(?: in [^\n]*)?\s*\n\s+([^\n]+)")
@@ -27,8 +27,10 @@ def failed(output: str) -> list[str]:
         not get as far as that.
     """
     found: dict[str, str] = {}
-    for kind, name, reason in _FAILED.findall(_COLOUR.sub("", output)):
-        found.setdefault(f"{kind} {name}", _TIME.sub("", reason).strip())
+    for kind, name, line in _FAILED.findall(_COLOUR.sub("", output)):
+        # dbt says it twice, and the reason after the second time.
+        reason = "" if name in line else _TIME.sub("", line).strip()
+        found[f"{kind} {name}"] = found.get(f"{kind} {name}") or reason
     return [f"{name} ({reason})" if reason else name for name, reason in found.items()]
 
 

@@ -11,6 +11,9 @@ OUTPUT = """
 12:00:02  \x1b[31m  Database Error in model kommo_waits (models/kommo_waits.sql)\x1b[0m
 12:00:02    column "nothing" does not exist
 12:00:02  Database Error in model kommo_waits (models/kommo_waits.sql)
+12:00:02  Database Error in test unique_x (models/schema.yml)
+12:00:02  Database Error in test unique_x (models/schema.yml)
+12:00:02    permission denied
 12:00:02  Done. PASS=7 WARN=0 ERROR=2 SKIP=0 TOTAL=9
 """
 
@@ -19,6 +22,7 @@ def test_what_failed_is_named_once_with_its_reason() -> None:
     assert failed(OUTPUT) == [
         "test unique_kommo_talks_talk_id (Got 2 results, configured to fail if != 0)",
         'model kommo_waits (column "nothing" does not exist)',
+        "test unique_x (permission denied)",
     ]
 
 

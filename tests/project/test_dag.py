@@ -69,6 +69,7 @@ def test_settings_that_meltano_gets_from_the_dag_are_for_its_user_alone(
     assert not onlooker.open
 
 
+@LONG
 def test_a_load_that_failed_says_why_in_the_taps_own_last_line(
     seeded_sandbox: Sandbox, folder: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_load_that_failed_says_why_in_the_taps_own_last_line(
         load(seeded_sandbox, folder, **nobody)
 
 
+@LONG
 def test_a_mistake_in_the_settings_is_told_from_what_may_pass(
     seeded_sandbox: Sandbox, folder: Path
 ) -> None:

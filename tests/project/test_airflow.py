@@ -27,7 +27,7 @@ from sandbox import (
     seeded_store,
 )
 from tests.support.airflow import DAG_ID, Airflow
-from tests.support.meltano_project import share_plugins
+from tests.support.meltano_project import share_plugins, utility
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,6 +167,7 @@ def load(
     meltano = folder / "meltano"
     meltano.mkdir()
     share_plugins(meltano)
+    utility("dbt-postgres")
     database = postgres.create_database()
     with ExitStack() as stack:
         store = generated_store(48, 60)
@@ -443,6 +444,10 @@ def test_a_group_loads_all_its_accounts_and_a_retry_those_that_may_pass(
         "passing"
     }
     assert {f"kommo-{name}-1of1" for name in ("done", "passing")} <= states(load)
+    # The models are built once, of what was loaded; the run has failed all the same.
+    (build,) = load.tasks("build", run=run)
+    assert (build["state"], build["try_number"]) == ("success", 1)
+    assert run["state"] == "failed"
 
 
 def test_a_task_that_airflow_stops_leaves_no_process(load: Load) -> None:
@@ -503,7 +508,8 @@ def folder_of_dags(folder: Path) -> Path:
     (dags / "kommo_chats.py").write_text(text, encoding="utf-8")
     grouped = text.replace(
         'make_dag(target="target-postgres")',
-        f'make_dag(dag_id="{GROUPED}", schedule=None, small_tasks=1)',
+        f'make_dag(dag_id="{GROUPED}", schedule=None, small_tasks=1,'
+        " builds_models=True)",
     )
     (dags / "grouped.py").write_text(grouped, encoding="utf-8")
     return dags

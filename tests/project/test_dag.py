@@ -13,12 +13,15 @@ import pytest
 
 from airflow_kommo_chats.meltano import LoadError, Meltano, python_of
 from airflow_kommo_chats.mistakes import MistakeError
+from airflow_kommo_chats.models import failed
 from airflow_kommo_chats.words import TAP
-from tests.support.meltano_project import settings_for, share_plugins
+from tests.support.marks import LONG
+from tests.support.meltano_project import settings_for, share_plugins, utility
 from tests.support.onlooker import Onlooker
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
+    from tests.support.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +69,7 @@ def test_settings_that_meltano_gets_from_the_dag_are_for_its_user_alone(
     assert not onlooker.open
 
 
+@LONG
 def test_a_load_that_failed_says_why_in_the_taps_own_last_line(
     seeded_sandbox: Sandbox, folder: Path
 ) -> None:
@@ -75,6 +79,7 @@ def test_a_load_that_failed_says_why_in_the_taps_own_last_line(
         load(seeded_sandbox, folder, **nobody)
 
 
+@LONG
 def test_a_mistake_in_the_settings_is_told_from_what_may_pass(
     seeded_sandbox: Sandbox, folder: Path
 ) -> None:
@@ -139,4 +144,35 @@ def test_a_meltano_that_is_no_script_of_python_is_run_all_the_same(
         said = meltano.run("--version", settings={})
 
     assert said.startswith("meltano, version")
+    assert folder.exists()
+
+
+@LONG
+def test_models_that_cannot_be_built_are_named(
+    postgres: PostgresServer, folder: Path
+) -> None:
+    utility("dbt-postgres")
+    settings = {
+        f"TARGET_POSTGRES_{name.upper()}": str(getattr(postgres, name))
+        for name in ("host", "port", "user", "password")
+    }
+    settings["TARGET_POSTGRES_DATABASE"] = database = postgres.create_database()
+    with postgres.connect(database) as connection:
+        connection.execute("CREATE SCHEMA kommo")
+        connection.execute("CREATE TABLE kommo.chat_history (message_id text)")
+        # Somebody who may not make tables.
+        connection.execute(f"CREATE ROLE {database} LOGIN PASSWORD '{database}'")
+        connection.execute(f"GRANT USAGE ON SCHEMA kommo TO {database}")
+        connection.execute(f"GRANT CREATE ON DATABASE {database} TO {database}")
+    settings["TARGET_POSTGRES_USER"] = settings["TARGET_POSTGRES_PASSWORD"] = database
+
+    with (
+        closing(Meltano(lambda _line: None)) as meltano,
+        pytest.raises(LoadError) as raised,
+    ):
+        meltano.run("invoke", "dbt-postgres:build", settings=settings)
+
+    names = failed(raised.value.output)
+    assert names, raised.value.output + str(raised.value)
+    assert all("(" in name for name in names)
     assert folder.exists()

@@ -62,6 +62,16 @@ def test_the_next_run_goes_on_from_the_volume(image: Image, volume: Path) -> Non
     assert "No state was found" not in ran.said
 
 
+def test_dbt_makes_the_analysts_tables_in_it(image: Image, volume: Path) -> None:
+    ran = image.run(volume, "meltano", "invoke", "dbt-duckdb:build")
+
+    assert ran.code == 0, ran.said
+    with duckdb.connect(volume / "kommo.duckdb", read_only=True) as database:
+        assert database.execute("SELECT count(*) FROM kommo_messages").fetchone() != (
+            0,
+        )
+
+
 def test_it_runs_as_a_user_of_its_own_who_owns_nothing_of_it(image: Image) -> None:
     owned = [
         path
@@ -79,12 +89,12 @@ def test_it_holds_what_runs_and_neither_tests_nor_anything_of_the_builders(
     project = image.root / "opt" / "kommo-chats"
     names = {path.name for path in project.iterdir()}
 
-    assert names - {"transform"} == {
+    assert names == {
         *(".meltano", ".venv", "LICENSE", "Makefile", "README.md", "meltano.yml"),
         *("orchestrate", "pyproject.toml", "requirements", "tap_kommo_chats"),
-        "uv.lock",
+        *("transform", "uv.lock"),
     }
     assert {path.name for path in (project / ".meltano").iterdir()} >= {
-        *("extractors", "loaders", "run", "logs", "dbt")
+        *("extractors", "loaders", "utilities", "run", "logs", "dbt")
     }
     assert (project / "orchestrate" / "dags" / "airflow_kommo_chats").is_dir()

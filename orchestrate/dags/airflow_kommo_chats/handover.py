@@ -11,21 +11,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_kommo_chats.accounts import OF_A_CHANNEL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SCHEMA = "kommo"
 """Where the loader puts its tables in PostgreSQL."""
 
-OF_THE_SEARCH = frozenset(
-    {
-        *("crm_url", "crm_access_token", "start_date", "lookback_days"),
-        *("request_timeout", "max_concurrency"),
-        *("drop_fields", "hash_fields", "hash_secret"),
-        *("stream_maps", "stream_map_config", "faker_config"),
-    }
-)
-"""The settings of an account that a search gets. It knows nothing of the channel."""
+OF_A_READING = OF_A_CHANNEL | {
+    *("channel_secret", "api_url", "native_channels", "ignored_conversation_ids"),
+}
+"""The settings of an account that a search does not get. It knows nothing of the
+channel."""
 
 READ = ("chat_history", "talk_messages", "conversations")
 """The streams that are the shards' own. A search has none of them, and they no other
@@ -68,7 +66,7 @@ def search_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: Those of the account.
     """
     return {
-        **{name: settings[name] for name in settings if name in OF_THE_SEARCH},
+        **{name: settings[name] for name in settings if name not in OF_A_READING},
         "_select": json.dumps(["*.*", *(f"!{stream}.*" for stream in READ)]),
     }
 

@@ -181,7 +181,7 @@ class Build(MeltanoOperator):
             if names := models.failed(error.output):
                 message = f"dbt could not build {', '.join(names)}"
                 raise AirflowFailException(message) from None
-            raise
+            raise LoadError(models.stopped(error.output) or str(error)) from None
         self.tell(output)
 
     def tell(self, output: str) -> None:

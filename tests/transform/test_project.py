@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sandbox import Sandbox, seeded_crm, seeded_store
+from sandbox import OWN_ORIGIN, Sandbox, seeded_crm, seeded_store
 from tests.support.dbt import TRANSFORM
 from tests.support.marks import LONG
 from tests.support.meltano_project import (
@@ -185,6 +186,7 @@ def test_one_command_loads_and_builds_and_the_queries_of_the_manual_give_rows(
             **settings_for(sandbox),
             "TAP_KOMMO_CHATS_CRM_URL": sandbox.url,
             "TAP_KOMMO_CHATS_CRM_ACCESS_TOKEN": sandbox.crm_token,
+            "TAP_KOMMO_CHATS_CRM_ORIGINS": json.dumps([OWN_ORIGIN]),
             "TAP_KOMMO_CHATS_NATIVE_CHANNELS": "true",
             **database.settings,
         }

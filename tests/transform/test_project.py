@@ -78,6 +78,28 @@ def test_the_examples_hold_and_every_column_is_described(
 
 
 @LONG
+def test_another_project_of_dbt_takes_the_folder_as_a_package(tmp_path: Path) -> None:
+    warehouse = in_duckdb(tmp_path)
+    warehouse.load(world_of(drawn(chats(), 30)))
+    package = warehouse.dbt.project.rename(tmp_path / "package")
+    (package / "profiles").rename(tmp_path / "profiles")
+    warehouse.dbt.project.mkdir()
+    (tmp_path / "profiles").rename(warehouse.dbt.project / "profiles")
+    for name, text in {
+        "dbt_project.yml": "name: mine\nversion: 1.0.0\nprofile: kommo\n",
+        "packages.yml": f"packages: [{{local: '{package}'}}]\n",
+    }.items():
+        (warehouse.dbt.project / name).write_text(text, encoding="utf-8")
+
+    deps = warehouse.dbt.run("deps")
+    said = warehouse.dbt.build()
+
+    assert deps.returncode == 0, deps.stdout
+    assert "WARN=0" in said
+    assert warehouse.database.rows("kommo_waits")
+
+
+@LONG
 @pytest.mark.parametrize("place", PLACES)
 def test_a_load_of_every_fault_is_built(
     place: str, tmp_path: Path, request: pytest.FixtureRequest

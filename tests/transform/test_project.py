@@ -57,6 +57,22 @@ def test_every_model_is_described() -> None:
     assert models > KEYS.keys()
 
 
+def test_the_manual_tells_of_every_variable() -> None:
+    texts = [
+        path.read_text(encoding="utf-8")
+        for pattern in ("**/*.sql", "**/*.yml")
+        for path in TRANSFORM.glob(pattern)
+    ]
+    names = {name for text in texts for name in re.findall(r"var\('(kommo_\w+)'", text)}
+    manual = (ROOT / "docs" / "analysis.md").read_text(encoding="utf-8")
+    _, _, section = manual.partition("\n## Variables\n")
+    told = set(re.findall(r"`(kommo_\w+)`", section.partition("\n## ")[0]))
+
+    assert {name for name in names if not name.startswith("kommo_using_")} == {
+        name for name in told if not name.startswith("kommo_using_")
+    }
+
+
 @LONG
 @pytest.mark.parametrize("place", PLACES)
 def test_the_examples_hold_and_every_column_is_described(

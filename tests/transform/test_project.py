@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from sandbox import Sandbox, seeded_crm, seeded_store
+from sandbox import OWN_ORIGIN, Sandbox, seeded_crm, seeded_store
 from tests.support.dbt import TRANSFORM
 from tests.support.marks import LONG
 from tests.support.meltano_project import (
@@ -56,6 +57,22 @@ def test_every_model_is_described() -> None:
     assert models > KEYS.keys()
 
 
+def test_the_manual_tells_of_every_variable() -> None:
+    texts = [
+        path.read_text(encoding="utf-8")
+        for pattern in ("**/*.sql", "**/*.yml")
+        for path in TRANSFORM.glob(pattern)
+    ]
+    names = {name for text in texts for name in re.findall(r"var\('(kommo_\w+)'", text)}
+    manual = (ROOT / "docs" / "analysis.md").read_text(encoding="utf-8")
+    _, _, section = manual.partition("\n## Variables\n")
+    told = set(re.findall(r"`(kommo_\w+)`", section.partition("\n## ")[0]))
+
+    assert {name for name in names if not name.startswith("kommo_using_")} == {
+        name for name in told if not name.startswith("kommo_using_")
+    }
+
+
 @LONG
 @pytest.mark.parametrize("place", PLACES)
 def test_the_examples_hold_and_every_column_is_described(
@@ -74,6 +91,28 @@ def test_the_examples_hold_and_every_column_is_described(
     assert "WARN=0" in done.stdout
     columns = columns_of(warehouse.database)
     assert {name: columns[name] for name in described()} == described()
+
+
+@LONG
+def test_another_project_of_dbt_takes_the_folder_as_a_package(tmp_path: Path) -> None:
+    warehouse = in_duckdb(tmp_path)
+    warehouse.load(world_of(drawn(chats(), 30)))
+    package = warehouse.dbt.project.rename(tmp_path / "package")
+    (package / "profiles").rename(tmp_path / "profiles")
+    warehouse.dbt.project.mkdir()
+    (tmp_path / "profiles").rename(warehouse.dbt.project / "profiles")
+    for name, text in {
+        "dbt_project.yml": "name: mine\nversion: 1.0.0\nprofile: kommo\n",
+        "packages.yml": f"packages: [{{local: '{package}'}}]\n",
+    }.items():
+        (warehouse.dbt.project / name).write_text(text, encoding="utf-8")
+
+    deps = warehouse.dbt.run("deps")
+    said = warehouse.dbt.build()
+
+    assert deps.returncode == 0, deps.stdout
+    assert "WARN=0" in said
+    assert warehouse.database.rows("kommo_waits")
 
 
 @LONG
@@ -185,6 +224,7 @@ def test_one_command_loads_and_builds_and_the_queries_of_the_manual_give_rows(
             **settings_for(sandbox),
             "TAP_KOMMO_CHATS_CRM_URL": sandbox.url,
             "TAP_KOMMO_CHATS_CRM_ACCESS_TOKEN": sandbox.crm_token,
+            "TAP_KOMMO_CHATS_CRM_ORIGINS": json.dumps([OWN_ORIGIN]),
             "TAP_KOMMO_CHATS_NATIVE_CHANNELS": "true",
             **database.settings,
         }

@@ -70,6 +70,8 @@ def builds(warehouse: Warehouse) -> Builds:
             bots=("Somebody", "2"),
             humans=("own-bot", "The bot's brother"),
             timezone="Asia/Kolkata",
+            # Before what the tables were built as of.
+            as_of=AS_OF - timedelta(days=2),
         ),
     )
     worlds = [first, second, third]

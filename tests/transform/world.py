@@ -148,6 +148,7 @@ class Variables:
     humans: tuple[str, ...] = ()
     timezone: str | None = None
     personal_columns: tuple[str, ...] = ()
+    as_of: datetime | None = None
 
     def as_dbt_has_them(self) -> dict[str, Any]:
         """Name them as the project does."""
@@ -161,6 +162,8 @@ class Variables:
         }
         if self.timezone:
             told["kommo_timezone"] = self.timezone
+        if self.as_of:
+            told["kommo_as_of"] = str(self.as_of)
         return told
 
 
@@ -186,6 +189,8 @@ class World:
 
     def as_of(self) -> datetime | None:
         """Say up to when all that was sent is there: of the latest complete run."""
+        if self.variables.as_of:
+            return self.variables.as_of
         return max(
             (
                 row["run_started_at"]

@@ -45,6 +45,7 @@
     var('kommo_bots'),
     var('kommo_humans'),
     var('kommo_personal_columns'),
+    var('kommo_as_of', none),
   ]))) }}
 {% endmacro %}
 

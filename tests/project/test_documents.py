@@ -193,7 +193,7 @@ def is_run_by_ci(_place: Place, line: str) -> None:
 def is_run_by_the_demo(_place: Place, line: str) -> None:
     """Look up a command on the analysts' tables, which the demo makes and tests run."""
     script = (ROOT / "scripts" / "demo.py").read_text(encoding="utf-8")
-    assert f'"{line.split()[-1]}"' in script
+    assert f'"{line.rsplit(maxsplit=1)[-1]}"' in script
 
 
 def is_run_by_a_workflow(_place: Place, line: str) -> None:

@@ -190,6 +190,12 @@ def is_run_by_ci(_place: Place, line: str) -> None:
     assert set(steps(line)) <= set(whole)
 
 
+def is_run_by_the_demo(_place: Place, line: str) -> None:
+    """Look up a command on the analysts' tables, which the demo makes and tests run."""
+    script = (ROOT / "scripts" / "demo.py").read_text(encoding="utf-8")
+    assert f'"{line.rsplit(maxsplit=1)[-1]}"' in script
+
+
 def is_run_by_a_workflow(_place: Place, line: str) -> None:
     """Look up a command that takes minutes, which GitHub runs every week."""
     workflow = ROOT / ".github" / "workflows" / "bench.yml"
@@ -297,6 +303,7 @@ WAYS = (
     Way(PROGRAM + r"meltano --env-file=.*", searches_once_for_all_shards, [LONG]),
     Way(PROGRAM + r"meltano state (get|clear) .*", tells_or_clears_a_state, [LONG]),
     Way(PROGRAM + r"meltano run .* dbt-[a-z]+:build", loads_and_builds, [LONG]),
+    Way(PROGRAM + r"meltano run kommo-report:page", is_run_by_the_demo),
     Way(PROGRAM + r"meltano .*\brun\b.* target-duckdb.*", loads_into_duckdb),
     Way(PROGRAM + r"meltano .*\brun\b.* target-jsonl.*", loads_into_files, [LONG]),
     Way(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.support.marks import LONG
 from tests.transform.figures import Figures
 from tests.transform.people import People
-from tests.transform.strategies import chats, drawn, world_of
+from tests.transform.strategies import AS_OF, chats, drawn, run_at, world_of
 from tests.transform.warehouse import Warehouse, assert_same, in_duckdb, in_postgres
 from tests.transform.world import COLUMNS, Variables, World
 
@@ -55,6 +56,20 @@ def test_a_combination_of_streams_gives_the_tables_it_can(
     assert_same("kommo_daily", tables, figures.daily())
     needed = {"talks", "chat_events", "users", "leads", "accounts", "runs"}
     assert all(f"{stream} is not loaded" in said for stream in needed - streams)
+
+
+def test_a_wait_expires_between_builds_without_the_crm(tmp_path: Path) -> None:
+    world = reduced(world_of(drawn(chats(), 800)), {"talk_messages", "runs"})
+    warehouse = in_duckdb(tmp_path)
+    before = Figures(People(world)).unanswered()
+    warehouse.build(world)
+    world.rows("runs").append(run_at(AS_OF + timedelta(days=5)))
+
+    tables = warehouse.build(world)
+
+    after = Figures(People(world))
+    assert len(after.unanswered()) < len(before)
+    assert_same("kommo_waits", tables, [asdict(each) for each in after.waits])
 
 
 def test_a_stream_is_switched_off_by_a_variable(tmp_path: Path) -> None:

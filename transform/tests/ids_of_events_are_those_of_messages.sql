@@ -18,8 +18,9 @@ with counted as (
         where message_id is not null
     ) as events
         on events.conversation_id = messages.conversation_id
-        and events.message_id = messages.message_id
-        and messages.stream <> 'chat_events'
+        and events.message_id = case
+            when messages.stream <> 'chat_events' then messages.message_id
+        end
     group by messages.conversation_id
 
 )

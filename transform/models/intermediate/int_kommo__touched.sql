@@ -22,10 +22,12 @@ built as (
     select
         built.conversation_id,
         built.fingerprint,
-        built.expires_s < as_of.as_of_s as has_expired
+        built.expires_s < coalesce(as_of.as_of_s, otherwise.as_of_s) as has_expired
     from {{ built }} as built
     left join {{ ref('int_kommo__as_of') }} as as_of
         on as_of.account_id = built.account_key
+    inner join {{ ref('int_kommo__as_of') }} as otherwise
+        on otherwise.account_id = 0
 
 )
 

@@ -233,11 +233,8 @@ class Finder:
                     yield event.job, event.content if isinstance(event, Part) else None
 
     def _is_wanted(self, conversation_id: str) -> bool:
-        settings = self._settings
-        return (
-            settings.shard.holds(conversation_id)
-            and conversation_id not in settings.ignored_conversation_ids
-        )
+        is_ignored = conversation_id in self._settings.ignored_conversation_ids
+        return self._settings.shard.holds(conversation_id) and not is_ignored
 
     def _report(self, line: str) -> None:
         self.bad_entries += 1

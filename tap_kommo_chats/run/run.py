@@ -59,11 +59,7 @@ MakeRecord: TypeAlias = "Callable[[str, Row], Record]"
 class Run:
     """Owns what the run knows: ledger, bookmarks, plan, books, stop and progress."""
 
-    def __init__(
-        self,
-        frame: Frame,
-        state: TapState,
-    ) -> None:
+    def __init__(self, frame: Frame, state: TapState) -> None:
         """Make ready; nothing is asked yet.
 
         Args:
@@ -158,10 +154,8 @@ class Run:
         for entry in self._ledger.entries(only_told=True):
             self._stop_if_asked()
             if _tells_something(entry, since_ms):
-                yield (
-                    _with_what_was_read(entry, self._bookmarks),
-                    self.whose.scope_id,
-                )
+                told = _with_what_was_read(entry, self._bookmarks)
+                yield told, self.whose.scope_id
         for chat in () if self._talks is None else self._talks.chats():
             self._stop_if_asked()
             if _tells_something(chat, since_ms):

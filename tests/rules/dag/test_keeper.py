@@ -39,6 +39,7 @@ class Task:
                 *(sys.executable, "-c", _TASK, keeper.__file__),
                 *("/bin/sh", "-c", command),
             ],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
             start_new_session=True,
@@ -46,6 +47,12 @@ class Task:
         assert self.process.stdout
         numbers = [int(self.process.stdout.readline()) for _ in range(3)]
         self.keeper, *self.command = [psutil.Process(number) for number in numbers]
+
+    def go_on(self) -> None:
+        """Let a command go on that reads a line first, so that it was seen alive."""
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def gone(self) -> bool:
         _, left = psutil.wait_procs([self.keeper, *self.command], _GONE_SECONDS)
@@ -72,7 +79,9 @@ def test_a_killed_keeper_leaves_no_command_that_listens() -> None:
 
 
 def test_a_command_that_ends_takes_along_what_it_left() -> None:
-    task = Task("sleep 300 & echo $! ; echo $! ; exit 3")
+    task = Task("sleep 300 & echo $! ; echo $! ; read -r _ ; exit 3")
+
+    task.go_on()
 
     assert task.gone()
     assert task.process.wait() == 3
@@ -80,7 +89,9 @@ def test_a_command_that_ends_takes_along_what_it_left() -> None:
 
 
 def test_a_command_that_was_killed_is_told_by_its_code() -> None:
-    task = Task("echo $$ ; echo $$ ; kill -9 $$")
+    task = Task("echo $$ ; echo $$ ; read -r _ ; kill -9 $$")
+
+    task.go_on()
 
     assert task.process.wait() == 128 + 9
     task.process.communicate()

@@ -59,14 +59,19 @@ demo: $(SYNCED)
 test: lint
 	$(BIN)/pytest -m 'not slow' $(SIDE_BY_SIDE)
 
-# One after the other: Airflow runs nine tasks at once, and needs the machine for them.
+# These one after the other: they run nine tasks at once, and need the machine for them.
+ALONE := $(addprefix tests/project/,test_airflow.py test_celery.py test_image.py)
+
 test-all: test test-pythons $(AIRFLOW)
 	$(BIN)/mypy --python-executable .airflow/venv/bin/python orchestrate
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow $(SIDE_BY_SIDE) $(addprefix --ignore=,$(ALONE))
+	$(BIN)/pytest -m slow $(ALONE)
 
-# The same fast tests on all other Pythons from 3.10 on that are found.
+# The same fast tests on all other Pythons from 3.10 on that are found, but for those of
+# documents, packages and projects, which look alike from any Python.
 test-pythons: $(UV)
-	@'$(PYTHON_FOUND)' scripts/pythons.py $(CURDIR)/$(UV) -m 'not slow' $(SIDE_BY_SIDE)
+	@'$(PYTHON_FOUND)' scripts/pythons.py $(CURDIR)/$(UV) -m 'not slow' $(SIDE_BY_SIDE) \
+	  --ignore=tests/project
 
 lint: $(SYNCED)
 	$(BIN)/ruff check

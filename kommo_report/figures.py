@@ -152,7 +152,9 @@ FATES = ("in time", "late", "closed unanswered", "expired", "waiting")
 def figures(ask: Ask, scope: Scope) -> Figures:
     """Ask for all that the page shows."""
     tables = _Tables(scope)
-    until = ask(select(func.max(tables.messages.c.local_day)))[0][0]
+    of_account = tables.of(tables.messages)
+    newest = select(func.max(tables.messages.c.local_day)).where(of_account)
+    until = ask(newest)[0][0]
     last = until or date(1970, 1, 1)
     since = last - timedelta(days=scope.days - 1)
     first = ask(
@@ -162,7 +164,7 @@ def figures(ask: Ask, scope: Scope) -> Figures:
     step = _step(span)
     (conversations,) = ask(
         select(func.count(distinct(tables.messages.c.conversation_id))).where(
-            tables.messages.c.local_day >= since, tables.of(tables.messages)
+            tables.messages.c.local_day >= since, of_account
         )
     )[0]
     waiting, waiting_count = _waiting(ask, tables)

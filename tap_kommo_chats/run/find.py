@@ -136,9 +136,7 @@ class Finder:
             api = directory.crm
             search = self._plan(crm, started_ms, from_beginning=from_beginning)
             is_read = self._is_read(bookmarks, from_beginning=from_beginning)
-            self.way_back = plan_way_back(
-                crm, self._marks, is_read, from_beginning=from_beginning
-            )
+            self.way_back = plan_way_back(crm, self._marks, is_read)
             # What is found by its number may be of any time.
             self.since_ms = search.since_ms if self.way_back is None else {}
             self.memory = remembered(search, crm, self._marks)
@@ -197,13 +195,16 @@ class Finder:
         crm, mark = self._settings.crm, self._marks.get(stream)
         if stream in self._all_marks:
             self._all_marks[stream].allow()
-        if crm is None or mark is None or self.problems or not self.has_ended:
+        if crm is None or mark is None or not self.has_ended:
             return
-        since_ms = started_ms - margin_ms(self._settings.lookback_ms)
-        mark.move(crm.origins.names, started_ms, self.memory.written(since_ms))
         if crm.numbers is not None and self.way_back is not None:
+            # What keeps the search from being complete says nothing of these.
             following = self.way_back.following
             mark.move_number(crm.origins.names, crm.numbers.first, following)
+        if not self.problems:
+            since_ms = started_ms - margin_ms(self._settings.lookback_ms)
+            events = self.memory.written(since_ms)
+            mark.move(crm.origins.names, started_ms, events)
 
     def _keep_events(self, events: list[Event], /, *, is_new: bool) -> None:
         if not is_new and TALK_MESSAGES in self._marks:

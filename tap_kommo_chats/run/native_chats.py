@@ -26,6 +26,7 @@ def chats_of(
     ledger: Ledger,
     seen: SeenTalks,
     chat_of: Callable[[int], str | None],
+    holds: Callable[[str], bool],
 ) -> Iterator[Entry]:
     """Make of what is known of talks what is known of their chats.
 
@@ -34,6 +35,8 @@ def chats_of(
         ledger: What is known of every talk.
         seen: Says which talks are of one chat.
         chat_of: Tells the chat of a talk; None where nothing told it.
+        holds: Tells whether a talk is of this shard. Another one's talks are told of by
+            that one.
 
     Yields:
         Each chat once, if the CRM showed its talks to this run.
@@ -43,8 +46,9 @@ def chats_of(
         chat_id = chat_of(talk_id)
         if chat_id is None:
             continue
-        others = [each.talk_id for each in seen.of_chat(chat_id)]
-        known = [ledger.entry(str(each)) for each in others if each != talk_id]
+        others = {str(each.talk_id) for each in seen.of_chat(chat_id)}
+        others = set(filter(holds, others - {entry.conversation_id}))
+        known = [ledger.entry(each) for each in sorted(others)]
         together = [entry, *(each for each in known if each is not None)]
         told = [each for each in together if each.outcome is not Outcome.UNCHANGED]
         if talk_id == min(int(each.conversation_id) for each in told or together):

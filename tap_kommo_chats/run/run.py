@@ -232,6 +232,7 @@ class Run:
             *self._books.tally.problems(),
             *bad_entries(self._finder.bad_entries),
             *self._finder.problems,
+            *(self._finder.way_back.problems if self._finder.way_back else ()),
             *(() if self._mirror is None else self._mirror.problems),
             *(() if self._talks is None else self._talks.problems),
         ]
@@ -276,14 +277,12 @@ class Run:
 
     def _complete(self) -> None:
         self._books.close()
-        if self._finder.problems:
-            # Something may have happened that nobody was told of.
-            return
-        if self.settings.crm is not None:
+        self._finder.move_mark(MESSAGES, self.started_ms)
+        # Else something may have happened that nobody was told of.
+        if self.settings.crm is not None and not self._finder.problems:
             for entry in self._ledger.entries():
                 if CRM in entry.sources:
                     self._bookmarks.note_in_crm(entry.conversation_id)
-        self._finder.move_mark(MESSAGES, self.started_ms)
 
     def _stop_if_asked(self) -> None:
         self._frame.stop.check(self._frame.output)

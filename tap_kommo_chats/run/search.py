@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tap_kommo_chats.sources.events import Window
 from tap_kommo_chats.sources.numbers import WayBack
 from tap_kommo_chats.state.event_memory import EventMemory, quarter_begin
-from tap_kommo_chats.state.layout import MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,8 +86,6 @@ def plan_way_back(
     crm: CrmSettings,
     marks: Mapping[str, SearchMark],
     is_read: Callable[[Conversation], bool],
-    *,
-    from_beginning: bool,
 ) -> WayBack | None:
     """Say from which number on talks are asked for; None when none is left.
 
@@ -96,16 +93,9 @@ def plan_way_back(
         crm: Says which are wanted.
         marks: The search mark of each selected stream, by its name.
         is_read: Tells what needs no reading because it turns up.
-        from_beginning: Whether all is read as if nothing ever was.
     """
     if crm.numbers is None or not marks:
         return None
     first = crm.numbers.first
-    following = {
-        stream: first
-        if from_beginning and stream == MESSAGES
-        else mark.next_number(crm.origins.names, first)
-        for stream, mark in marks.items()
-    }
-    begin = min(following.values())
+    begin = min(mark.next_number(crm.origins.names, first) for mark in marks.values())
     return WayBack(crm.numbers, begin, is_read) if begin <= crm.numbers.last else None

@@ -12,7 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import (
+    BadRequestError,
     CrmRefusedError,
+    ForbiddenError,
+    NotFoundError,
     PlanError,
     ScopeError,
 )
@@ -30,6 +33,7 @@ from tap_kommo_chats.records.talk_messages import (
     nearest_talk,
     to_record,
 )
+from tap_kommo_chats.records.talks import read_talk
 from tap_kommo_chats.run.agenda import Agenda
 from tap_kommo_chats.run.books import Books
 from tap_kommo_chats.run.native_chats import chats_of
@@ -176,6 +180,7 @@ class TalkReader:
             finder.native,
             finder.seen_talks,
             self._chat_of_talk,
+            self._chats.run.shard.holds,
         )
 
     def _chat_of_talk(self, talk_id: int) -> str | None:
@@ -212,12 +217,12 @@ class TalkReader:
     def _complete(self) -> None:
         self._books.close()
         finder = self._chats.finder
+        finder.move_mark(TALK_MESSAGES, self._chats.run.started_ms)
         if finder.problems or not finder.has_ended:
             return
         for entry in finder.native.entries():
             if TALK in entry.sources:
                 self._chats.bookmarks.note_in_crm(entry.conversation_id)
-        finder.move_mark(TALK_MESSAGES, self._chats.run.started_ms)
 
     def _snapshot(self, requests_before: int, seconds: float) -> Snapshot:
         made = self._chats.directory.host.requests_made - requests_before
@@ -296,11 +301,22 @@ class TalkReader:
         last = self._chats.read.last_talk(talk.chat_id)
         if last == talk_id:
             last = None
-        if last is not None:
-            # It began before those that this run knows of.
-            times.setdefault(last, 0)
+        if last is not None and last not in times:
+            times[last] = self._begin_ms(last, talk_id)
         talks = tuple(TalkTimes(each, began_ms) for each, began_ms in times.items())
         return _Chat(talk.chat_id, talk.began_ms, last, talks)
+
+    def _begin_ms(self, last: int, talk_id: int) -> int:
+        """Tell when the talk began through which an earlier run read a chat."""
+        if last < talk_id:
+            # Before those that this run knows of.
+            return 0
+        # One that was found by its number is older than what was read before.
+        try:
+            found = read_talk(self._chats.directory.crm.talk(last))
+        except (BadRequestError, ForbiddenError, NotFoundError):
+            found = None
+        return 0 if found is None else found.began_ms
 
     def _is_anothers(self, row: Row, talk_id: int) -> bool:
         """Tell whether another talk gives a message, as an event of it says."""

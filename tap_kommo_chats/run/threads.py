@@ -72,7 +72,7 @@ def read_all(
     The first conversation goes ahead alone until something came of it, so that what is
     wrong with all of them costs few requests. Closing the generator stops all
     threads: each finishes the request in hand first, and one that does not within
-    three seconds is left behind and ends with the process.
+    a second is left behind and ends with the process.
 
     Where the machine gives fewer threads, these read; the caller's own does if it gives
     none.
@@ -130,7 +130,7 @@ def _coming(jobs: Iterable[J]) -> Callable[[], Iterator[J]]:
 
 
 _IDLE_SECONDS = 0.5
-_STOPPING_SECONDS = 3.0
+_STOPPING_SECONDS = 1.0
 _PARTS_PER_THREAD = 2
 
 

@@ -56,7 +56,9 @@ def apart(maps: Mapping[str, Any]) -> dict[str, Any]:
     for name, rule in maps.items():
         stream, dot, entry = name.partition(".")
         if not dot:
-            found[name] = dict(rule) if isinstance(rule, dict) else rule
+            known = found.get(name)
+            known = known if isinstance(known, dict) else {}
+            found[name] = {**known, **rule} if isinstance(rule, dict) else rule
         elif isinstance(found.setdefault(stream, {}), dict):
             found[stream][entry] = rule
     return found

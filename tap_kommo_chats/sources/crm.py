@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from tap_kommo_chats.errors import RunError, UnansweredError
 from tap_kommo_chats.kommo.crm_answers import NOT_ALLOWED
 from tap_kommo_chats.printable import printable
 from tap_kommo_chats.records.conversations import CRM, TALK, Conversation
@@ -122,12 +123,20 @@ class CrmSource:
             self._note_others()
 
     def _numbered(self, way_back: WayBack) -> Iterator[Conversation]:
-        for talks in way_back.talks(self._lookup, self._seen):
-            for talk in talks:
-                for conversation in self._of_talk(talk, talk.updated_ms):
-                    way_back.note(conversation)
-                    yield conversation
-            self._note_others()
+        try:
+            for talks in way_back.talks(self._lookup, self._seen):
+                for talk in talks:
+                    for conversation in self._of_talk(talk, talk.updated_ms):
+                        way_back.note(conversation)
+                        yield conversation
+                self._note_others()
+        except UnansweredError:
+            raise
+        except RunError as error:
+            # Many in a row may be hidden, which says nothing of the others.
+            way_back.problems.append(
+                f"talk_ids were not gone through beyond {way_back.following}: {error}"
+            )
 
     def _of_events(self, events: list[Event]) -> Iterator[Conversation]:
         for event in events:

@@ -25,6 +25,7 @@ class WayBack:
 
     Attributes:
         following: The number that is next, here or in a later run.
+        problems: Why it ended before its time, a clause each.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class WayBack:
             is_read: Tells whether something needs no reading because it turns up.
         """
         self.following = first
+        self.problems: list[str] = []
         self._first = first
         self._last = numbers.last
         self._requests = numbers.requests
@@ -54,13 +56,18 @@ class WayBack:
         """Say how far it got, in a line."""
         if self.following > self._last:
             return f"talk_ids: all up to {self._last} were asked for"
+        if self.following <= self._first:
+            return f"talk_ids: the next run goes on from {self.following}"
         return (
             f"talk_ids: {self._first} to {self.following - 1} were asked for in this "
             f"run; the next one goes on up to {self._last}"
         )
 
     def talks(self, lookup: TalkLookup, seen: SeenTalks) -> Iterator[list[Talk]]:
-        """Yield the talks that the run had not met, as many as were asked for at once.
+        """Yield the talks that there are, as many as were asked for at once.
+
+        Those that the run met are among them: what it met may be an answer to another
+        question, and nobody was told.
 
         Args:
             lookup: Asks for them.
@@ -74,9 +81,15 @@ class WayBack:
             some = range(self.following, end)
             unknown = [number for number in some if not seen.was_asked_for(number)]
             self._spent += lookup.find_some(unknown)
-            yield [talk for number in unknown if (talk := seen.get(number))]
+            if lookup.doubted is not None:
+                # What was believed not to be there before is asked for alone.
+                self.following, lookup.doubted = lookup.doubted, None
+                continue
+            yield [talk for number in some if (talk := seen.get(number))]
             # Those that failed meanwhile are owed.
             self.following = end
+        # What was found gets a request each, or it would be found again for ever.
+        self._requests = max(self._requests, self._spent + len(self._unread))
 
     def note(self, found: Conversation) -> None:
         """Note what was found and may have to be read."""
@@ -94,7 +107,8 @@ class WayBack:
         if conversation_id not in self._unread:
             return False
         talk_id = int(conversation_id)
-        if not self._may_cost(len(self._handed_out & self._unread)):
+        is_first = not self._handed_out
+        if not is_first and not self._may_cost(len(self._handed_out & self._unread)):
             self.following = min(self.following, talk_id)
         if talk_id >= self.following:
             return True

@@ -44,6 +44,8 @@ class TalkLookup:
         hidden: How much of what was asked for the CRM does not show to the token's
             user.
         hidden_names: The first of it, such as `talk 7`.
+        doubted: The first number that was believed not to be there and has to be asked
+            for alone; None where there is none.
     """
 
     def __init__(self, crm: CrmApi, seen: SeenTalks, together: Together) -> None:
@@ -61,6 +63,8 @@ class TalkLookup:
         self._together = together
         self._asked_singly: set[str] = set()
         self._is_proven = False
+        self.doubted: int | None = None
+        self._believed: int | None = None
 
     def find(self, talk_ids: Iterable[int]) -> None:
         """Ask for talks that are not known yet."""
@@ -79,8 +83,9 @@ class TalkLookup:
     def find_some(self, talk_ids: Sequence[int]) -> int:
         """Ask for talks of which many may not be there, at most `AT_ONCE`.
 
-        What the filter leaves out is believed not to be there, if that is so of the
-        last of it, asked for alone.
+        Where the filter leaves out more than half, that is believed if it is so of the
+        first, the middle and the last of it, asked for alone. Where it proves wrong,
+        `doubted` is set.
 
         Args:
             talk_ids: Numbers, in their order.
@@ -88,17 +93,28 @@ class TalkLookup:
         Returns:
             How many requests that took, or one more.
         """
+        if not talk_ids:
+            return 0
         is_heeded = _TALK not in self._asked_singly and self._several(talk_ids)
         left_out = [id_ for id_ in talk_ids if not self._seen.was_asked_for(id_)]
-        if not left_out:
-            return 1
-        if is_heeded and not self._alone(left_out[-1]):
-            return 2
-        self._asked_singly.add(_TALK)
-        for talk_id in left_out:
-            if not self._seen.was_asked_for(talk_id):
-                self._alone(talk_id)
-        return 1 + len(left_out)
+        is_sampled = is_heeded and 2 * len(left_out) > len(talk_ids)
+        sample = (
+            sorted({left_out[0], left_out[len(left_out) // 2], left_out[-1]})
+            if (is_sampled)
+            else left_out
+        )
+        is_there = [self._alone(talk_id) for talk_id in sample]
+        if is_sampled and not any(is_there):
+            if self._believed is None:
+                self._believed = left_out[0]
+            return 1 + len(sample)
+        if is_heeded and any(is_there):
+            self._asked_singly.add(_TALK)
+            self.doubted, self._believed = self._believed, None
+        rest = [id_ for id_ in left_out if not self._seen.was_asked_for(id_)]
+        for talk_id in rest:
+            self._alone(talk_id)
+        return 1 + len(sample) + len(rest)
 
     def find_of(self, owners: Iterable[Owner]) -> None:
         """Ask for the talks of those whose talks were not asked for yet."""

@@ -34,7 +34,8 @@ class GivenMessages:
             digest: Tells its content from another one's; 64 bits.
         """
         written = self._scratch.do(
-            "INSERT INTO given VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+            "INSERT INTO given VALUES (?, ?, ?)"
+            " ON CONFLICT (conversation_id, message_id) DO UPDATE"
             " SET digest = excluded.digest WHERE digest != excluded.digest",
             (conversation_id, message_id, digest),
         )

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from sandbox import CRM_ROOT, OWN_ORIGIN, Refusal, Terms
-from tests.support.account import DAY, names
+from tests.support.account import DAY, WABA, names
 from tests.support.native import NativeAccount, said
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def test_a_filter_that_does_not_give_all_of_them_loses_none(
     assert set(said(old.run(talk_ids="101-150"))) == wanted
 
 
-def test_numbers_that_nobody_has_cost_two_requests_for_fifty(
+def test_numbers_that_nobody_has_cost_four_requests_for_fifty(
     old: NativeAccount,
 ) -> None:
     without = len(old.run().state and old.sandbox.requests)
@@ -170,7 +170,7 @@ def test_numbers_that_nobody_has_cost_two_requests_for_fifty(
 
     old.run(talk_ids="1-1000")
 
-    assert len(old.sandbox.requests) - without == 2 * 20
+    assert len(old.sandbox.requests) - without == 4 * 20
 
 
 def test_a_talk_that_cannot_be_read_is_owed_and_not_asked_for_by_number_again(
@@ -197,3 +197,93 @@ def test_a_stream_that_was_added_later_gets_all_of_them(old: NativeAccount) -> N
     output = old.run(state, talk_ids="1-50")
 
     assert {row["talk_id"] for row in output.records_of("talks")} == {1, 2}
+
+
+def leaves_out_the_closed(numbers: list[int], talks: list[Any]) -> list[Any]:
+    return [t for t in talks if t["talk_id"] in numbers and t["is_in_work"]]
+
+
+def test_what_was_believed_not_to_be_there_is_asked_for_once_that_proves_wrong(
+    old: NativeAccount,
+) -> None:
+    # Of the first fifties, what is asked for alone was deleted.
+    there = sorted({*range(1, 149)} - {1, 26, 50, 51, 76, 100})
+    wanted = says(old, there)
+    for talk_id in there:
+        old.crm.store.close_talk(talk_id, old.now // 1000)
+
+    def answer(request: SeenRequest) -> web.Response | None:
+        numbers = numbers_in(request)
+        if not numbers:
+            return lists_nothing(request)
+        found = leaves_out_the_closed(numbers, old.crm.store.talks.all())
+        return web.json_response({"_embedded": {"talks": found}})
+
+    old.sandbox.answer = answer
+
+    assert set(said(old.run(talk_ids="1-148"))) == wanted
+
+
+def test_a_talk_that_another_question_brought_is_read_too(old: NativeAccount) -> None:
+    wanted = says(old, [60, 61])
+
+    def answer(request: SeenRequest) -> web.Response | None:
+        numbers = numbers_in(request)
+        if numbers and max(numbers) <= 50:
+            talks = old.crm.store.talks.all()
+            return web.json_response({"_embedded": {"talks": talks}})
+        return lists_nothing(request)
+
+    old.sandbox.answer = answer
+
+    assert set(said(old.run(talk_ids="1-100"))) == wanted
+
+
+def test_each_run_gets_on_however_little_it_may_cost(old: NativeAccount) -> None:
+    wanted = says(old, [7, 140])
+    found: set[str] = set()
+    state: Any = None
+
+    def heeds_no_filter(request: SeenRequest) -> web.Response | None:
+        if not numbers_in(request):
+            return lists_nothing(request)
+        return web.json_response({"_embedded": {"talks": [{"talk_id": 999}]}})
+
+    old.sandbox.answer = heeds_no_filter
+    for _ in range(4):
+        output = old.run(state, talk_ids="1-250", talk_ids_requests=100)
+        state = output.state
+        found |= set(said(output))
+
+    assert found == wanted
+
+
+def test_many_hidden_talks_end_the_walk_and_nothing_else(old: NativeAccount) -> None:
+    old.talk(500, "seen", origin=WABA)
+    new = old.say(500)
+    hidden = {f"{CRM_ROOT}/talks/{n}": Refusal(403, "no") for n in range(1, 401)}
+    old.sandbox.crm.terms = Terms(refused=hidden)
+
+    output, error = old.try_config(old.config(talk_ids="1-400"), None)
+
+    assert "talk_ids" in str(error)
+    assert said(output) == [new]
+    assert output.records_of("runs")
+
+
+def test_a_search_that_is_not_complete_does_not_hold_up_the_numbers(
+    old: NativeAccount,
+) -> None:
+    def takes_no_messages(request: SeenRequest) -> web.Response | None:
+        if "outgoing_chat_message" in request.target:
+            return web.json_response({"title": "Bad Request"}, status=400)
+        return lists_nothing(request)
+
+    old.sandbox.answer = takes_no_messages
+    output, error = old.try_config(old.config(talk_ids="1-50"), None)
+    assert error is not None
+    old.sandbox.forget_requests()
+
+    old.try_config(old.config(talk_ids="1-50"), output.state)
+
+    assert asked_by_number(old) == []

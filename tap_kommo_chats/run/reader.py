@@ -87,7 +87,8 @@ class Reader:
         events = read_all(
             jobs,
             how.pages,
-            run.settings.max_concurrency,
+            # Who looks at one record has no use for what threads read ahead.
+            1 if run.is_glance else run.settings.max_concurrency,
             lambda: books.verdicts.goes_alone,
         )
         try:

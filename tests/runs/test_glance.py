@@ -64,8 +64,8 @@ def test_of_a_list_it_reads_one_page(seeded_sandbox: Sandbox, tmp_path: Path) ->
     done = tap("--test", config=config, folder=tmp_path)
 
     assert counted(done.stdout)["chat_history"] == 1
-    # The next one may be on its way when the first was read.
-    assert len(seeded_sandbox.requests) <= 2
+    # Its thread may have read ahead as far as there is room, and have one in hand.
+    assert len(seeded_sandbox.requests) <= 4
 
 
 def test_of_a_good_configuration_its_log_looks_good(

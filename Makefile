@@ -67,11 +67,14 @@ test-all: test test-pythons $(AIRFLOW)
 	$(BIN)/pytest -m slow $(SIDE_BY_SIDE) $(addprefix --ignore=,$(ALONE))
 	$(BIN)/pytest -m slow $(ALONE)
 
-# The same fast tests on all other Pythons from 3.10 on that are found, but for those of
-# documents, packages and projects, which look alike from any Python.
+# On all other Pythons from 3.10 on that are found: the fast tests of each rule, and of
+# whole runs as a command and under the SDK. The others look alike from any Python.
+ON_PYTHONS := tests/rules tests/report $(addprefix tests/runs/,test_command.py \
+  test_promised_lines.py test_sdk.py test_streams.py test_faults.py native)
+
 test-pythons: $(UV)
 	@'$(PYTHON_FOUND)' scripts/pythons.py $(CURDIR)/$(UV) -m 'not slow' $(SIDE_BY_SIDE) \
-	  --ignore=tests/project
+	  $(ON_PYTHONS)
 
 lint: $(SYNCED)
 	$(BIN)/ruff check

@@ -23,6 +23,9 @@ settings.register_profile(
 )
 settings.load_profile("shared machine")
 
+# The SDK says so of a Python that is not maintained any more, in each command of a test.
+os.environ["PYTHONWARNINGS"] = "ignore:Python 3."
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:

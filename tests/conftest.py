@@ -23,7 +23,7 @@ settings.register_profile(
 )
 settings.load_profile("shared machine")
 
-# The SDK says so of a Python that is not maintained any more, in each command of a test.
+# The SDK says so of a Python that is not maintained any more, in each command.
 os.environ["PYTHONWARNINGS"] = "ignore:Python 3."
 
 

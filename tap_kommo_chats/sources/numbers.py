@@ -107,8 +107,7 @@ class WayBack:
         if conversation_id not in self._unread:
             return False
         talk_id = int(conversation_id)
-        is_first = not self._handed_out
-        if not is_first and not self._may_cost(len(self._handed_out & self._unread)):
+        if not self._may_cost(len(self._handed_out & self._unread)):
             self.following = min(self.following, talk_id)
         if talk_id >= self.following:
             return True

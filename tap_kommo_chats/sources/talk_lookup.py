@@ -98,11 +98,9 @@ class TalkLookup:
         is_heeded = _TALK not in self._asked_singly and self._several(talk_ids)
         left_out = [id_ for id_ in talk_ids if not self._seen.was_asked_for(id_)]
         is_sampled = is_heeded and 2 * len(left_out) > len(talk_ids)
-        sample = (
-            sorted({left_out[0], left_out[len(left_out) // 2], left_out[-1]})
-            if (is_sampled)
-            else left_out
-        )
+        sample = left_out
+        if is_sampled:
+            sample = sorted({*left_out[:: max(1, len(left_out) // 2)], left_out[-1]})
         is_there = [self._alone(talk_id) for talk_id in sample]
         if is_sampled and not any(is_there):
             if self._believed is None:

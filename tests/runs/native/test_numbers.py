@@ -211,6 +211,8 @@ def test_what_was_believed_not_to_be_there_is_asked_for_once_that_proves_wrong(
     wanted = says(old, there)
     for talk_id in there:
         old.crm.store.close_talk(talk_id, old.now // 1000)
+    for event in old.crm.store.events.all():
+        old.crm.store.events.remove(event["id"])
 
     def answer(request: SeenRequest) -> web.Response | None:
         numbers = numbers_in(request)

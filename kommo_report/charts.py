@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from kommo_report.durations import in_words
 from kommo_report.figures import FATES
+from tap_kommo_chats.durations import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +34,8 @@ def speeds(found: Sequence[Speed]) -> dict[str, Any]:
             "name": each.name,
             "median": max(1, each.median_s),
             "p90": max(1, each.p90_s),
-            "median in words": in_words(each.median_s),
-            "nine of ten within": in_words(each.p90_s),
+            "median in words": format_seconds(each.median_s),
+            "nine of ten within": format_seconds(each.p90_s),
             "waits": each.waits,
             "within target": each.share,
         }
@@ -104,7 +104,7 @@ def medians(periods: Sequence[Period]) -> dict[str, Any]:
         {
             "period": each.name,
             "median": None if each.median_s is None else max(1, each.median_s),
-            "in words": "" if each.median_s is None else in_words(each.median_s),
+            "in words": "" if each.median_s is None else format_seconds(each.median_s),
         }
         for each in periods
     ]

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from kommo_report import charts
-from kommo_report.durations import in_words
+from tap_kommo_chats.durations import format_seconds
 
 if TYPE_CHECKING:
     from kommo_report.figures import Figures
@@ -28,7 +28,7 @@ def render(found: Figures) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["in_words"] = in_words
+    environment.filters["in_words"] = format_seconds
     return environment.get_template("page.html").render(
         found=found,
         specs=_as_script(_specs(found)),

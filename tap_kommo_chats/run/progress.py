@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tqdm import tqdm
 
+from tap_kommo_chats.durations import format_seconds
 from tap_kommo_chats.log import handlers
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ _LINE_SECONDS = 30.0
 _BAR_SECONDS = 0.25
 
 _USUAL_WIDTH, _USUAL_HEIGHT = 80, 24
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +161,6 @@ class Trend:
             if now.all_known and done > 0
             else None,
         )
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a duration with its two largest units.
-
-    Returns:
-        Such as `7 s`, `2 min 5 s`, `3 h 20 min`, `1 d 4 h`.
-    """
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
 def _rounded(value: float | None) -> float | None:

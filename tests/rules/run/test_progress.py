@@ -15,8 +15,9 @@ import pytest
 from aiohttp import web
 
 from sandbox import OWN_ORIGIN, Faults, Sandbox, generated_store, seeded_crm
+from tap_kommo_chats.durations import format_seconds
 from tap_kommo_chats.run import progress
-from tap_kommo_chats.run.progress import Progress, Snapshot, Trend, format_seconds
+from tap_kommo_chats.run.progress import Progress, Snapshot, Trend
 from tests.support.tap import config_for, failing_run, run, wait_for_nothing
 
 if TYPE_CHECKING:

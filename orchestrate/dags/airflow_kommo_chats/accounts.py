@@ -6,6 +6,7 @@ All of it is pure: the values come in as Airflow gives them.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_kommo_chats.mistakes import MistakeError
@@ -126,6 +127,14 @@ def with_secret(settings: Mapping[str, Any], secret: str | None) -> dict[str, An
         )
         raise MistakeError(message)
     return {"channel_secret": secret, **settings}
+
+
+def as_read(value: object) -> object:
+    """Read the value of a setting as the tap does: a list may be the text of one."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return json.loads(value.lower() if value.isalpha() else value)
+    return value
 
 
 def variables(settings: Mapping[str, Any]) -> dict[str, str]:

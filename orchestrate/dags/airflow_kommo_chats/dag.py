@@ -11,6 +11,7 @@ from airflow.sdk.definitions._internal.abstractoperator import DEFAULT_RETRY_DEL
 
 from airflow_kommo_chats import accounts as of_accounts
 from airflow_kommo_chats.given import accounts
+from airflow_kommo_chats.handover import way
 from airflow_kommo_chats.jobs import SMALL_TASKS, list_jobs
 from airflow_kommo_chats.loads import Load, Read, Search
 from airflow_kommo_chats.operators import Build, PrepareTarget
@@ -29,13 +30,14 @@ _RETRYING = {
 }
 
 
-def make_dag(
+def make_dag(  # noqa: PLR0913 (each is a choice of its own)
     target: str = "target-postgres",
     *,
     dag_id: str = "kommo_chats",
     schedule: str | None = "@hourly",
     small_tasks: int = SMALL_TASKS,
     builds_models: bool = False,
+    found_talks: str | None = None,
 ) -> DAG:
     """Make the DAG.
 
@@ -47,6 +49,10 @@ def make_dag(
         small_tasks: How many tasks the accounts without shards have at most. More of
             them share tasks.
         builds_models: Whether dbt makes the analysts' tables once all is loaded.
+        found_talks: A folder, or the beginning of a URL such as s3://bucket/kommo, that
+            all workers reach. There the search of an account with shards keeps what it
+            finds, and its shards read it. Without it PostgreSQL is asked for that, and
+            with other loaders each shard searches by itself.
 
     Returns:
         The DAG, to be kept in a variable of a file in Airflow's folder of DAGs.
@@ -66,22 +72,27 @@ def make_dag(
         max_active_runs=1,
         default_args=_RETRYING,
     ) as dag:
-        tasks = _add_loads(target, small_tasks)
+        tasks = _add_loads(target, small_tasks, found_talks)
         if builds_models:
             _add_build(target, *tasks)
     return dag
 
 
-def _add_loads(target: str, small_tasks: int) -> tuple[Any, list[Any], Any]:
+def _add_loads(
+    target: str, small_tasks: int, found_talks: str | None
+) -> tuple[Any, list[Any], Any]:
     """Add what loads; return the first task, those that load, and the last."""
 
     def listed(kind: str) -> Any:  # noqa: ANN401 (Airflow's)
-        return task(task_id=f"list_{kind}")(_jobs)(kind, target, small_tasks)
+        return task(task_id=f"list_{kind}")(_jobs)(
+            kind, target, small_tasks, found_talks
+        )
 
     def mapped(operator: type[Load], kind: str, **more: Any) -> Any:  # noqa: ANN401 (Airflow's)
         return operator.partial(
             task_id=operator.__name__.lower(),
             target=target,
+            found_talks=found_talks,
             pool=of_accounts.POOL,
             # Where only one process may write, a task takes the pool for itself.
             pool_slots=1 if TARGETS[target].is_shared else of_accounts.SLOTS,
@@ -89,7 +100,7 @@ def _add_loads(target: str, small_tasks: int) -> tuple[Any, list[Any], Any]:
             **more,
         ).expand_kwargs(listed(kind))
 
-    prepare = PrepareTarget(task_id="prepare", target=target)
+    prepare = PrepareTarget(task_id="prepare", target=target, found_talks=found_talks)
     # Its retries are soon over: the shards of other accounts wait for them.
     search = mapped(Search, "searches", retry_delay=DEFAULT_RETRY_DELAY / 5)
     # The shards of an account whose search failed read what was found before.
@@ -113,12 +124,14 @@ def _add_build(target: str, prepare: Any, loads: list[Any], done: Any) -> None: 
     prepare >> build
 
 
-def _jobs(kind: str, target: str, small_tasks: int) -> list[dict[str, Any]]:
+def _jobs(
+    kind: str, target: str, small_tasks: int, found_talks: str | None
+) -> list[dict[str, Any]]:
     """List the tasks of one kind."""
     jobs = list_jobs(
         accounts(),
         Connection.get(of_accounts.CONNECTION).extra_dejson,
-        can_hand_over=TARGETS[target].url is not None,
+        way=way(can_be_asked=TARGETS[target].url is not None, found_talks=found_talks),
         small_tasks=small_tasks,
     )
     found: list[dict[str, Any]] = getattr(jobs, kind)

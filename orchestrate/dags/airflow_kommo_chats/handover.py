@@ -1,17 +1,22 @@
-"""What a search found, handed to the shards by the warehouse itself.
+"""What a search found, handed to the shards of its account.
 
-A search writes `talks`, `chat_events` and `accounts`, and no shard does. So these say
-of each conversation what the search knew: its channel, and when something last happened
-in it. The tap of each shard asks them, as it asks any database that lists
-conversations, and so needs no disk that is shared, and no CRM.
+A row for each talk: its conversation, its channel, and when something last happened in
+it. The tap of each shard takes it as a list of conversations, and searches nothing.
+
+Either the warehouse is asked for it: a search writes `talks`, `chat_events` and
+`accounts`, and no shard does. Or the search keeps it in a file, which every warehouse
+leaves room for.
 """
 
 from __future__ import annotations
 
 import json
+from enum import Enum
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow_kommo_chats.accounts import OF_A_CHANNEL
+from airflow_kommo_chats.channels import channels_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,15 +24,21 @@ if TYPE_CHECKING:
 SCHEMA = "kommo"
 """Where the loader puts its tables in PostgreSQL."""
 
-OF_A_READING = OF_A_CHANNEL | {
-    *("channel_secret", "api_url", "native_channels", "ignored_conversation_ids"),
+READ = ("chat_history", "talk_messages", "conversations")
+"""The streams that are the shards' own. A search has none of them, and they no other
+but `runs`."""
+
+_SEARCHES = "search_crm"
+_KEPT_IN = "found_talks_file"
+
+_OF_A_READING = OF_A_CHANNEL | {
+    *("channel_secret", "api_url", "ignored_conversation_ids", _SEARCHES, _KEPT_IN),
 }
 """The settings of an account that a search does not get. It knows nothing of the
 channel."""
 
-READ = ("chat_history", "talk_messages", "conversations")
-"""The streams that are the shards' own. A search has none of them, and they no other
-but `runs`."""
+_OF_A_SEARCH = frozenset({"talk_ids", "talk_ids_requests", _SEARCHES, _KEPT_IN})
+"""Those that a reading does not get."""
 
 # The talk that an event leads to is known; where it is not, all of its contact's are
 # taken to have changed. Closing a talk is no activity. A talk without any event was
@@ -35,12 +46,14 @@ but `runs`."""
 _QUERY = """
 SELECT
     t.chat_id AS conversation_id,
-    NULLIF(MAX(GREATEST(
+    t.talk_id,
+    t.origin,
+    t.created_at,
+    NULLIF(GREATEST(
         COALESCE(e.at, t.updated_at, 0), COALESCE(t.created_at, 0), COALESCE(c.at, 0)
-    )), 0) AS updated_at,
-    MAX(t.account_id) AS account_id
+    ), 0) AS updated_at,
+    t.account_id
 FROM {schema}.talks AS t
-JOIN {schema}.accounts AS a ON a.account_id = t.account_id
 LEFT JOIN (
     SELECT account_id, talk_id, MAX(created_at) AS at
     FROM {schema}.chat_events
@@ -54,51 +67,133 @@ LEFT JOIN (
     GROUP BY account_id, contact_id
 ) AS c ON c.account_id = t.account_id AND c.contact_id = t.contact_id
 WHERE t.chat_id IS NOT NULL
-    AND LOWER(a.amojo_id) = {amojo_id} AND t.origin IN ({origins})
-GROUP BY t.chat_id
+    AND {account}
 """
 
+_OF_A_SCOPE = """t.account_id IN (
+        SELECT account_id FROM {schema}.accounts WHERE LOWER(amojo_id) = {amojo_id}
+    )"""
+_OF_THE_CRM = "t.account_id = :account_id"
 
-def search_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+
+class Way(Enum):
+    """How what a search found reaches the shards."""
+
+    QUERY = "the warehouse is asked"
+    FILE = "a file"
+
+
+def way(*, can_be_asked: bool, found_talks: str | None) -> Way | None:
+    """Say how it does; None where it cannot.
+
+    Args:
+        can_be_asked: Whether the tap can ask the warehouse.
+        found_talks: Where files may be that all workers reach; None for nowhere.
+    """
+    if found_talks:
+        return Way.FILE
+    return Way.QUERY if can_be_asked else None
+
+
+def file_of(found_talks: str, account: str) -> str:
+    """Name the file that has what the search of an account found.
+
+    Args:
+        found_talks: The folder of it, or the beginning of its URL.
+        account: The account's name. Whatever it is, another one has another file, and
+            none has one elsewhere.
+    """
+    name = quote(account, safe="")
+    if name.startswith("."):
+        # To some, such a name is all suffix, or hidden.
+        name = f"%2E{name[1:]}"
+    return f"{found_talks.rstrip('/')}/{name}.jsonl.gz"
+
+
+def search_settings(
+    settings: Mapping[str, Any], kept_in: str | None = None
+) -> dict[str, Any]:
     """Return the settings of a search.
 
     Args:
         settings: Those of the account.
+        kept_in: The file in which it keeps what it finds; None for none.
     """
+    left_out = set(_OF_A_READING)
+    if channels_of(settings).own:
+        # Without its channel, only a search of all channels finds those of it.
+        left_out.add("native_channels")
     return {
-        **{name: settings[name] for name in settings if name not in OF_A_READING},
+        **{name: settings[name] for name in settings if name not in left_out},
+        **({_KEPT_IN: kept_in} if kept_in else {}),
         "_select": json.dumps(["*.*", *(f"!{stream}.*" for stream in READ)]),
     }
 
 
-def reading_settings(settings: Mapping[str, Any], url: str) -> dict[str, Any]:
+def reading_settings(
+    settings: Mapping[str, Any], found: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the settings of a shard's reading.
+
+    Args:
+        settings: Those of the account.
+        found: Those of the list of what a search found: `asked` or `kept`.
+    """
+    return {
+        **{name: settings[name] for name in settings if name not in _OF_A_SEARCH},
+        **found,
+        _SEARCHES: False,
+        "_select": json.dumps([*(f"{stream}.*" for stream in READ), "runs.*"]),
+    }
+
+
+def asked(settings: Mapping[str, Any], url: str) -> dict[str, str]:
+    """Return the settings by which the warehouse tells what a search found.
 
     Args:
         settings: Those of the account.
         url: SQLAlchemy's URL of the warehouse.
     """
-    of_the_crm = {"crm_url", "crm_access_token", "crm_origins"}
-    return {
-        **{name: settings[name] for name in settings if name not in of_the_crm},
-        "conversations_sql_url": url,
-        "conversations_sql_query": query(settings["scope_id"], settings["crm_origins"]),
-        "_select": json.dumps([*(f"{stream}.*" for stream in READ), "runs.*"]),
-    }
+    return {"conversations_sql_url": url, "conversations_sql_query": query(settings)}
 
 
-def query(scope_id: str, origins: Iterable[str]) -> str:
-    """Write the query of an account's conversations.
+def kept(found_talks: str, account: str) -> dict[str, str]:
+    """Return the settings by which the file of an account tells it."""
+    return {"conversations_file": file_of(found_talks, account)}
+
+
+def query(settings: Mapping[str, Any]) -> str:
+    """Write the query of what a search found.
 
     Args:
-        scope_id: The channel in the account, whose half tells the account.
-        origins: The origins of the channel's talks.
+        settings: Those of the account: its channels, and the scope, whose second half
+            tells the account. Where there is none, the tap puts Kommo's number of it in
+            the place of `:account_id`.
     """
-    return _QUERY.format(
-        schema=SCHEMA,
-        amojo_id=_quoted(scope_id.rpartition("_")[2].lower()),
-        origins=", ".join(map(_quoted, origins)),
+    scope_id = settings.get("scope_id")
+    account = (
+        _OF_A_SCOPE.format(
+            schema=SCHEMA, amojo_id=_quoted(scope_id.rpartition("_")[2].lower())
+        )
+        if isinstance(scope_id, str)
+        else _OF_THE_CRM
     )
+    return _QUERY.format(schema=SCHEMA, account=account) + _of_channels(settings)
+
+
+def _of_channels(settings: Mapping[str, Any]) -> str:
+    channels = channels_of(settings)
+    if channels.are_all:
+        return ""
+    origins = {*channels.own, *channels.native}
+    if channels.own:
+        # To the tap, a talk that tells none is of the channel of one's own.
+        origins.add("")
+    return f"    AND COALESCE(t.origin, '') IN ({_list(sorted(origins))})\n"
+
+
+def _list(texts: Iterable[str]) -> str:
+    return ", ".join(map(_quoted, texts))
 
 
 def _quoted(text: str) -> str:

@@ -10,11 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_kommo_chats.accounts import settings_of, shards_of
+from airflow_kommo_chats.accounts import OF_A_CHANNEL, as_read, settings_of, shards_of
+from airflow_kommo_chats.channels import channels_of
+from airflow_kommo_chats.handover import Way
 from airflow_kommo_chats.mistakes import MistakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # Airflow maps 1,024 tasks at most by default. So accounts that are not shared by
 # several tasks share one, as soon as there are more.
@@ -42,7 +44,7 @@ def list_jobs(
     accounts: Mapping[str, Any],
     extra: Mapping[str, Any],
     *,
-    can_hand_over: bool,
+    way: Way | None,
     small_tasks: int = SMALL_TASKS,
 ) -> Jobs:
     """List the tasks of a run.
@@ -52,7 +54,7 @@ def list_jobs(
     Args:
         accounts: The Variable.
         extra: The extra of the connection.
-        can_hand_over: Whether the warehouse can be asked for what a search found.
+        way: How what a search found reaches the shards; None where it cannot.
         small_tasks: How many tasks the accounts without shards have at most.
     """
     jobs = Jobs([], [], [])
@@ -68,7 +70,7 @@ def list_jobs(
             {"accounts": [name], "shard": f"{number}/{shards}"}
             for number in range(1, shards + 1)
         ]
-        if can_hand_over and is_searched_once(name, account, extra):
+        if is_searched_once(name, account, extra, way):
             jobs.searches.append({"accounts": [name], "shard": WHOLE})
             jobs.readings.extend(parts)
         else:
@@ -81,29 +83,57 @@ def list_jobs(
     return jobs
 
 
-def is_searched_once(name: str, account: object, extra: Mapping[str, Any]) -> bool:
+def is_searched_once(
+    name: str, account: object, extra: Mapping[str, Any], way: Way | None
+) -> bool:
     """Tell whether the CRM of a shared account is searched by a task of its own.
 
-    That is so where shards can read without the CRM: those of a channel of one's own
-    can, whose account is told by the scope. Talks of native channels are read through
-    the CRM itself.
+    That is so where there is something that shards can read of what it finds: a channel
+    of one's own, or talks of native channels. One whose settings the tap will refuse is
+    left to its shards, which tell why.
+
+    Args:
+        name: The account's name.
+        account: What the Variable says of it.
+        extra: The extra of the connection.
+        way: How what a search found reaches the shards; None where it cannot.
     """
     try:
         settings = settings_of(name, account, extra)
+        channels = channels_of(settings)
     except MistakeError:
         return False
-    needed = {"crm_url", "crm_access_token", "crm_origins", "scope_id"}
-    fields = [*settings.get("drop_fields", []), *settings.get("hash_fields", [])]
+    if settings.keys() & OF_A_CHANNEL:
+        can_be_read = channels.own and settings.keys() & {"scope_id", "channel_id"}
+    else:
+        can_be_read = channels.native
     return (
-        needed <= settings.keys()
-        and settings.get("native_channels") in {None, False, "false"}
-        # The list of conversations has to be what the tap reads of the warehouse.
-        and "conversations_sql_url" not in settings
-        and not any(_hides_what_is_handed_over(str(field)) for field in fields)
+        bool(can_be_read)
+        and {"crm_url", "crm_access_token"} <= settings.keys()
+        # Else nobody but the operator knows who searches.
+        and as_read(settings.get("search_crm", True)) is True
+        and _can_be_told(settings, way)
     )
 
 
-def _hides_what_is_handed_over(field: str) -> bool:
+def _can_be_told(settings: Mapping[str, Any], way: Way | None) -> bool:
+    """Tell whether the tap has room for the list of what a search found."""
+    if way is Way.FILE:
+        return "conversations_file" not in settings
+    return (
+        way is Way.QUERY
+        and "conversations_sql_url" not in settings
+        and not any(map(_hides_what_is_asked_for, _masked(settings)))
+    )
+
+
+def _masked(settings: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("drop_fields", "hash_fields"):
+        fields = as_read(settings.get(name))
+        yield from map(str, fields if isinstance(fields, list) else ())
+
+
+def _hides_what_is_asked_for(field: str) -> bool:
     stream, _, path = f"*:{field}".rpartition(":")
     is_ours = stream in {"*", "*:talks", "*:chat_events", "*:accounts"}
     return is_ours and path in {

@@ -130,11 +130,16 @@ class Read(Load):
 
     def settings(self, account: str) -> dict[str, Any]:
         """Return the tap's settings, with what the search found as the list."""
-        if self.loader.url is None:
+        settings = super().settings(account)
+        if self.found_talks:
+            found = handover.kept(self.found_talks, account)
+        elif self.loader.url is None:
             message = f"{self.target} cannot be asked for what a search found"
             raise MistakeError(message)
-        url = self.loader.url(Connection.get(targets.CONNECTION))
-        return handover.reading_settings(super().settings(account), url)
+        else:
+            url = self.loader.url(Connection.get(targets.CONNECTION))
+            found = handover.asked(settings, url)
+        return handover.reading_settings(settings, found)
 
 
 class Search(Load):
@@ -152,7 +157,8 @@ class Search(Load):
     def settings(self, account: str) -> dict[str, Any]:
         """Return the settings of the search alone."""
         settings, _ = said_of(account)
+        kept_in = self.found_talks and handover.file_of(self.found_talks, account)
         return {
-            **handover.search_settings(settings),
+            **handover.search_settings(settings, kept_in),
             "requests_per_second": self.requests_per_second,
         }

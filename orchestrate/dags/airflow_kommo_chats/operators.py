@@ -34,15 +34,24 @@ class MeltanoOperator(BaseOperator):
     would kill the function and leave Meltano, tap and target running.
     """
 
-    def __init__(self, *, target: str, **arguments: Any) -> None:  # noqa: ANN401 (Airflow's)
+    def __init__(
+        self,
+        *,
+        target: str,
+        found_talks: str | None = None,
+        **arguments: Any,  # noqa: ANN401 (Airflow's)
+    ) -> None:
         """Take where the rows go.
 
         Args:
             target: The loader's name.
+            found_talks: Where searches keep what they find; None for nowhere but in
+                the warehouse.
             arguments: The operator's.
         """
         super().__init__(**arguments)
         self.target = target
+        self.found_talks = found_talks
 
     @property
     def loader(self) -> Target:
@@ -123,18 +132,15 @@ class PrepareTarget(MeltanoOperator):
         listed = self.meltano().run("state", "list", settings={})
         known = [line.strip() for line in listed.splitlines() if line.strip()]
         extra = Connection.get(of_accounts.CONNECTION).extra_dejson
+        way = handover.way(
+            can_be_asked=self.loader.url is not None, found_talks=self.found_talks
+        )
         for name, account in accounts().items():
             with suppress(MistakeError):
-                is_searched = (
-                    self.loader.url is not None
-                    and of_accounts.shards_of(account) > 1
-                    and is_searched_once(name, account, extra)
-                )
+                shards = of_accounts.shards_of(account)
+                is_searched = shards > 1 and is_searched_once(name, account, extra, way)
                 moves = plan_moves(
-                    name,
-                    of_accounts.shards_of(account),
-                    known,
-                    handover.READ if is_searched else None,
+                    name, shards, known, handover.READ if is_searched else None
                 )
                 for move in moves.to_make:
                     self.make_state(move)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg.rows import dict_row
 
-from airflow_kommo_chats.handover import query, reading_settings, search_settings
+from airflow_kommo_chats.handover import (
+    asked,
+    file_of,
+    kept,
+    query,
+    reading_settings,
+    search_settings,
+)
 from sandbox import OWN_ORIGIN
+from tap_kommo_chats.file_formats import file_format, is_packed
 from tap_kommo_chats.settings.schema import SETTINGS_SCHEMA
 
 if TYPE_CHECKING:
@@ -30,6 +43,12 @@ ACCOUNT = {
     "start_date": "2024-01-01T00:00:00Z",
     "drop_fields": ["sender.phone"],
 }
+NATIVE = {
+    "crm_url": "https://north.kommo.com",
+    "crm_access_token": "t",
+    "native_channels": True,
+}
+URL = "postgresql://h/d"
 
 
 @pytest.fixture
@@ -85,11 +104,39 @@ def event(
     )
 
 
-def handed_over(warehouse: psycopg.Connection[Any]) -> dict[str, tuple[Any, ...]]:
-    rows = warehouse.execute(query(SCOPE, [OWN_ORIGIN])).fetchall()
-    found = {chat_id: tuple(rest) for chat_id, *rest in rows}
+def handed_over(
+    warehouse: psycopg.Connection[Any], **more: Any
+) -> dict[int, tuple[Any, ...]]:
+    """Ask as the tap of an account with these settings does."""
+    text = query({**ACCOUNT, **more}).replace(":account_id", "7")
+    with warehouse.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(text.encode()).fetchall()
+    found = {
+        row["talk_id"]: (row["conversation_id"], row["updated_at"]) for row in rows
+    }
     assert len(found) == len(rows)
     return found
+
+
+def test_a_talk_is_handed_over_with_its_conversation_channel_times_and_account(
+    warehouse: psycopg.Connection[Any],
+) -> None:
+    talk(warehouse, 1, "chat")
+    event(warehouse, 1, "incoming_chat_message", WROTE)
+
+    with warehouse.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(query(ACCOUNT).encode()).fetchall()
+
+    assert rows == [
+        {
+            "conversation_id": "chat",
+            "talk_id": 1,
+            "origin": OWN_ORIGIN,
+            "created_at": BEGAN,
+            "updated_at": WROTE,
+            "account_id": 7,
+        }
+    ]
 
 
 def test_something_happened_when_a_message_was_sent_and_not_when_a_talk_was_closed(
@@ -99,10 +146,10 @@ def test_something_happened_when_a_message_was_sent_and_not_when_a_talk_was_clos
     event(warehouse, 1, "incoming_chat_message", WROTE)
     event(warehouse, 1, "talk_closed", CLOSED)
 
-    assert handed_over(warehouse) == {"chat": (WROTE, 7)}
+    assert handed_over(warehouse) == {1: ("chat", WROTE)}
 
 
-def test_of_several_talks_of_a_conversation_the_latest_counts(
+def test_each_talk_of_a_conversation_has_a_row_with_what_happened_in_it(
     warehouse: psycopg.Connection[Any],
 ) -> None:
     talk(warehouse, 1, "chat")
@@ -110,7 +157,7 @@ def test_of_several_talks_of_a_conversation_the_latest_counts(
     event(warehouse, 1, "outgoing_chat_message", BEGAN + 1)
     event(warehouse, 2, "talk_created", WROTE)
 
-    assert handed_over(warehouse) == {"chat": (WROTE, 7)}
+    assert handed_over(warehouse) == {1: ("chat", BEGAN + 1), 2: ("chat", WROTE)}
 
 
 def test_a_talk_without_an_event_happened_when_it_was_changed_last(
@@ -118,7 +165,7 @@ def test_a_talk_without_an_event_happened_when_it_was_changed_last(
 ) -> None:
     talk(warehouse, 1, "chat")
 
-    assert handed_over(warehouse) == {"chat": (CLOSED, 7)}
+    assert handed_over(warehouse) == {1: ("chat", CLOSED)}
 
 
 def test_an_event_that_names_no_talk_is_of_all_talks_of_its_contact(
@@ -128,7 +175,7 @@ def test_an_event_that_names_no_talk_is_of_all_talks_of_its_contact(
         talk(warehouse, number, chat_id, updated_at=BEGAN)
     event(warehouse, None, "incoming_chat_message", WROTE, contact_id=5)
 
-    assert handed_over(warehouse) == {"one": (WROTE, 7), "other": (WROTE, 7)}
+    assert handed_over(warehouse) == {1: ("one", WROTE), 2: ("other", WROTE)}
 
 
 def test_a_talk_that_tells_no_time_is_handed_over_without_one(
@@ -136,42 +183,137 @@ def test_a_talk_that_tells_no_time_is_handed_over_without_one(
 ) -> None:
     talk(warehouse, 1, "chat", created_at=None, updated_at=None)
 
-    assert handed_over(warehouse) == {"chat": (None, 7)}
+    assert handed_over(warehouse) == {1: ("chat", None)}
 
 
-def test_other_channels_and_other_accounts_are_left_out(
-    warehouse: psycopg.Connection[Any],
-) -> None:
-    talk(warehouse, 1, "native", origin="waba")
-    talk(warehouse, 2, "elsewhere", account_id=8)
-    talk(warehouse, 3, None)
+@pytest.fixture
+def channels(warehouse: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+    """A warehouse with talks of several channels, and of another account."""
+    for number, origin in ((1, OWN_ORIGIN), (2, "waba"), (3, "telegram"), (4, None)):
+        talk(warehouse, number, f"c{number}", origin=origin)
+    talk(warehouse, 5, None)
+    talk(warehouse, 6, "elsewhere", account_id=8)
     warehouse.execute("INSERT INTO kommo.accounts VALUES (8, 'another')")
+    return warehouse
 
-    assert handed_over(warehouse) == {}
+
+@pytest.mark.parametrize(
+    ("native", "expected"),
+    [
+        (None, {1, 4}),
+        (False, {1, 4}),
+        ("false", {1, 4}),
+        (["waba"], {1, 2, 4}),
+        ('["waba"]', {1, 2, 4}),
+        (True, {1, 2, 3, 4}),
+        ("true", {1, 2, 3, 4}),
+    ],
+)
+def test_talks_of_the_channels_that_are_looked_at_are_handed_over_and_no_others(
+    channels: psycopg.Connection[Any], native: Any, expected: set[int]
+) -> None:
+    # One that tells no channel is of the channel of one's own, as it is to the tap.
+    assert handed_over(channels, native_channels=native).keys() == expected
+
+
+@pytest.mark.parametrize(
+    ("native", "expected"), [(["waba"], {2}), (True, {1, 2, 3, 4})]
+)
+def test_without_a_channel_of_ones_own_those_of_native_channels_are_all(
+    channels: psycopg.Connection[Any], native: Any, expected: set[int]
+) -> None:
+    more = {"native_channels": native, "crm_origins": None, "scope_id": None}
+
+    assert handed_over(channels, **more).keys() == expected
+
+
+@pytest.mark.parametrize("scope_id", [SCOPE, SCOPE.upper(), None])
+def test_the_account_is_told_by_the_scope_or_by_the_number_that_the_tap_puts_in(
+    channels: psycopg.Connection[Any], scope_id: str | None
+) -> None:
+    more = {"scope_id": scope_id, "native_channels": True}
+
+    assert handed_over(channels, **more).keys() == {1, 2, 3, 4}
+    assert (":account_id" in query({**ACCOUNT, **more})) == (scope_id is None)
 
 
 def test_an_origin_may_have_any_letters(warehouse: psycopg.Connection[Any]) -> None:
-    assert warehouse.execute(query(SCOPE, ["o'brien %s :x"])).fetchall() == []
+    assert handed_over(warehouse, crm_origins=["o'brien %s :x {y}"]) == {}
 
 
-def test_a_search_and_a_reading_share_no_stream_but_that_of_runs() -> None:
-    excluded = json.loads(search_settings(ACCOUNT)["_select"])
-    selected = json.loads(reading_settings(ACCOUNT, "postgresql://h/d")["_select"])
+@pytest.mark.parametrize("account", [ACCOUNT, NATIVE])
+def test_a_search_and_a_reading_share_no_stream_but_that_of_runs(
+    account: dict[str, Any],
+) -> None:
+    excluded = json.loads(search_settings(account)["_select"])
+    selected = json.loads(reading_settings(account, {})["_select"])
 
     assert {f"!{pattern}" for pattern in selected} - {"!runs.*"} == {*excluded} - {
         "*.*"
     }
 
 
-def test_a_search_knows_no_secret_of_the_channel_and_a_reading_none_of_the_crm() -> (
-    None
-):
-    search = search_settings(ACCOUNT)
-    reading = reading_settings(ACCOUNT, "postgresql://h/d")
+def test_a_search_knows_nothing_of_the_channel() -> None:
+    search = search_settings({**ACCOUNT, "native_channels": ["waba"]})
 
     assert not {"channel_secret", "scope_id", "crm_origins"} & search.keys()
-    assert not {"crm_access_token", "crm_url"} & reading.keys()
+    # Else it would look at nothing else.
+    assert "native_channels" not in search
+
+
+def test_a_search_looks_at_the_native_channels_that_are_all_there_is_to_read() -> None:
+    search = search_settings({**NATIVE, "native_channels": ["waba"]})
+
+    assert search["native_channels"] == ["waba"]
+
+
+@pytest.mark.parametrize("found", [asked(ACCOUNT, URL), kept("/found", "north")])
+def test_a_reading_has_a_list_in_place_of_a_search(found: dict[str, str]) -> None:
+    account = {**ACCOUNT, "talk_ids": "1-9", "talk_ids_requests": 100}
+
+    reading = reading_settings(account, found)
+
+    assert reading["search_crm"] is False
+    assert not {"talk_ids", "talk_ids_requests", "found_talks_file"} & reading.keys()
+    assert found.items() <= reading.items()
     # Masks hold for both.
-    assert search["drop_fields"] == reading["drop_fields"] == ["sender.phone"]
+    assert search_settings(account)["drop_fields"] == reading["drop_fields"]
+
+
+def test_a_search_and_a_reading_have_settings_that_the_tap_has() -> None:
+    settings = [
+        search_settings(ACCOUNT, "/found/north.jsonl.gz"),
+        reading_settings(ACCOUNT, asked(ACCOUNT, URL)),
+        reading_settings(NATIVE, kept("/found", "north")),
+    ]
+
     known = SETTINGS_SCHEMA["properties"].keys() | {"_select"}
-    assert search.keys() | reading.keys() <= known
+    assert {name for each in settings for name in each} <= known
+
+
+def test_the_shards_read_the_file_that_their_search_keeps() -> None:
+    place = file_of("s3://bucket/kommo/", "north")
+
+    assert place == "s3://bucket/kommo/north.jsonl.gz"
+    assert search_settings(NATIVE, place)["found_talks_file"] == place
+    assert kept("s3://bucket/kommo/", "north") == {"conversations_file": place}
+    assert "found_talks_file" not in search_settings(NATIVE)
+
+
+names = st.text(min_size=1) | st.sampled_from(
+    [".", "..", "a/b", "a%2Fb", "#", "?", "$"]
+)
+
+
+@given(names, names)
+def test_whatever_an_account_is_called_its_file_is_its_own_and_in_the_folder(
+    one: str, other: str
+) -> None:
+    for folder in ("/data/found", "s3://bucket/kommo"):
+        place = file_of(folder, one)
+
+        assert (place == file_of(folder, other)) == (one == other)
+        assert str(PurePosixPath(urlsplit(place).path).parent) == urlsplit(folder).path
+        assert place.isascii()
+        assert not {*place.removeprefix("s3://")} & {*"$*?#[]{}:\\ "}
+        assert (file_format(place), is_packed(place)) == (".jsonl", True)

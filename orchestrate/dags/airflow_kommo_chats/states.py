@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_SEARCHED_UNTIL, _EVENTS, _SHARD = "searched_until", "events", "shard"
+_SEARCHED_UNTIL, _NUMBERS, _EVENTS = "searched_until", "numbers", "events"
+_SHARD, _CHATS = "shard", "chats"
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,8 @@ def _labelled(
         labelled[_SHARD] = shard
     if not is_complete:
         # What only the missing ones would know has to be found again.
-        labelled.pop(_SEARCHED_UNTIL, None)
-        labelled.pop(_EVENTS, None)
+        _forget_search(labelled)
+        labelled.pop(_NUMBERS, None)
     return labelled
 
 
@@ -179,7 +180,7 @@ def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     joined = {**one, **other}
     for name in one.keys() & other.keys():
         mine, others = one[name], other[name]
-        if name == _SEARCHED_UNTIL:
+        if name in {_SEARCHED_UNTIL, _NUMBERS}:
             # One that only some know was never searched for by the others.
             joined[name] = {
                 origin: min(mine[origin], others[origin])
@@ -187,12 +188,24 @@ def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
             }
         elif name == _EVENTS:
             joined[name] = mine if mine == others else {}
+        elif name == _CHATS:
+            # Several shards read talks of one chat: what counts is its last.
+            last = {
+                chat: max(mine[chat], others[chat]) for chat in mine.keys() & others
+            }
+            joined[name] = {**mine, **others, **last}
         elif isinstance(mine, dict) and isinstance(others, dict):
             joined[name] = _together(mine, others)
     if (_SEARCHED_UNTIL in one) != (_SEARCHED_UNTIL in other):
-        joined.pop(_SEARCHED_UNTIL, None)
-        joined.pop(_EVENTS, None)
+        _forget_search(joined)
+    if (_NUMBERS in one) != (_NUMBERS in other):
+        joined.pop(_NUMBERS, None)
     return joined
+
+
+def _forget_search(part: dict[str, Any]) -> None:
+    part.pop(_SEARCHED_UNTIL, None)
+    part.pop(_EVENTS, None)
 
 
 def _together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

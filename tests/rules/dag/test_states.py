@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_kommo_chats.handover import READ, search_settings
 from airflow_kommo_chats.states import (
     Move,
     merged,
@@ -17,23 +18,36 @@ from airflow_kommo_chats.states import (
     search_id,
     state_id,
 )
+from tap_kommo_chats.settings.parse import parse_settings
 from tap_kommo_chats.sharding import Shard
 from tap_kommo_chats.state.layout import check_state
 from tap_kommo_chats.state.tap_state import TapState
 
 IDS = [f"conversation-{number}" for number in range(60)]
 KNOWN = "1700000000000 24"
-STREAMS = ("chat_history", "conversations", "talks")
+OWN = "amo.ext.1"
+TALK_IDS = [str(number) for number in range(1, 61)]
+CHAT = "6f1ac2be90"
+STREAMS = ("chat_history", "talk_messages", "conversations", "talks")
 
 
-def state_of(shard: Shard, until: int = 1_700_000_000_000) -> dict[str, Any]:
+def state_of(
+    shard: Shard, until: int = 1_700_000_000_000, origins: tuple[str, ...] = (OWN, "*")
+) -> dict[str, Any]:
     """The state that a run of one shard leaves."""
-    marks = {"version": 1, "searched_until": {"amo.ext.1": until}, "events": {"q": "1"}}
+    marks = {
+        "version": 1,
+        "searched_until": dict.fromkeys(origins, until),
+        "events": {"q": "1"},
+        "numbers": {f"1 {origin}": 500 for origin in origins},
+    }
     if shard.of > 1:
         marks["shard"] = str(shard)
-    known = {id_: KNOWN for id_ in IDS if shard.holds(id_)}
     parts = {stream: dict(marks) for stream in STREAMS}
-    parts["chat_history"]["conversations"] = known
+    for stream, ids in (("chat_history", IDS), ("talk_messages", TALK_IDS)):
+        known = {id_: KNOWN for id_ in ids if shard.holds(id_)}
+        parts[stream]["conversations"] = known
+    parts["talk_messages"]["chats"] = {CHAT: shard.number}
     return {"bookmarks": parts}
 
 
@@ -80,9 +94,13 @@ def test_with_any_other_number_of_shards_nothing_is_forgotten_and_nothing_search
         taken = TapState(state["bookmarks"].__getitem__, STREAMS)
         taken.take_shard(shard)
         # Nothing of the shard is read whole, and the CRM is searched from where it was.
-        known = {id_ for id_ in IDS if taken.bookmarks.known(id_)}
-        assert known == {id_ for id_ in IDS if shard.holds(id_)}
-        assert all(mark.is_set for mark in taken.marks.values())
+        assert taken.talks
+        for bookmarks, ids in ((taken.bookmarks, IDS), (taken.talks, TALK_IDS)):
+            known = {id_ for id_ in ids if bookmarks.known(id_)}
+            assert known == {id_ for id_ in ids if shard.holds(id_)}
+        for mark in taken.marks.values():
+            assert mark.until_ms([OWN, "*"]) is not None
+            assert mark.next_number([OWN, "*"], 1) == 500
 
 
 def test_states_of_the_number_that_there_is_stay_as_they_are() -> None:
@@ -113,7 +131,8 @@ def test_what_a_missing_state_would_know_is_searched_for_again() -> None:
 
     (state,) = moved("north", states, 1).values()
 
-    assert "searched_until" not in state["bookmarks"]["chat_history"]
+    for part in state["bookmarks"].values():
+        assert not {"searched_until", "numbers"} & part.keys()
     assert conversations(state) == {
         id_ for id_ in IDS if zlib.crc32(id_.encode()) % 4 != 2
     }
@@ -125,7 +144,31 @@ def test_the_crm_counts_as_searched_up_to_the_earliest_time_of_all() -> None:
 
     made = merged(move, [one, other])
 
-    assert made["bookmarks"]["talks"]["searched_until"] == {"amo.ext.1": 5}
+    assert made["bookmarks"]["talks"]["searched_until"] == {OWN: 5, "*": 5}
+
+
+def test_talks_are_asked_for_from_the_lowest_number_that_any_shard_has_reached() -> (
+    None
+):
+    one, other = state_of(Shard(1, 2)), state_of(Shard(2, 2))
+    other["bookmarks"]["talks"]["numbers"]["1 *"] = 100
+    del other["bookmarks"]["talk_messages"]["numbers"]
+
+    made = merged(Move(("a", "b"), "kommo-north-1of1", "1/1"), [one, other])
+
+    assert made["bookmarks"]["talks"]["numbers"] == {f"1 {OWN}": 500, "1 *": 100}
+    assert "numbers" not in made["bookmarks"]["talk_messages"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_chat_was_read_last_through_the_last_of_its_talks_that_any_shard_read(
+    order: int,
+) -> None:
+    states = [state_of(Shard(1, 2)), state_of(Shard(2, 2))]
+
+    made = merged(Move(("a", "b"), "kommo-north-1of1", "1/1"), states[::order])
+
+    assert made["bookmarks"]["talk_messages"]["chats"] == {CHAT: 2}
 
 
 def test_an_origin_that_only_some_were_searched_for_counts_as_not_searched_for() -> (
@@ -136,7 +179,7 @@ def test_an_origin_that_only_some_were_searched_for_counts_as_not_searched_for()
 
     made = merged(Move(("a", "b"), "kommo-north-1of1", "1/1"), [one, other])
 
-    assert set(made["bookmarks"]["talks"]["searched_until"]) == {"amo.ext.1"}
+    assert set(made["bookmarks"]["talks"]["searched_until"]) == {OWN, "*"}
 
 
 def test_troubles_of_all_shards_are_kept() -> None:
@@ -152,16 +195,51 @@ def test_troubles_of_all_shards_are_kept() -> None:
 
 
 @pytest.mark.parametrize("before", [1, 4])
-def test_a_search_of_its_own_goes_on_from_where_the_shards_were(before: int) -> None:
-    states = states_of("north", before)
-    moves = plan_moves("north", 4, states, ("chat_history", "conversations"))
-    (move,) = (m for m in moves.to_make if m.state_id == search_id("north"))
+@pytest.mark.parametrize("origins", [(OWN, "*"), ("*",)])
+def test_a_search_of_its_own_goes_on_from_where_shards_were_that_saw_all_channels(
+    before: int, origins: tuple[str, ...]
+) -> None:
+    made = first_search(before, origins)
 
-    made = merged(move, [states[source] for source in move.sources])
-
+    # What was read is the shards' own.
     assert set(made["bookmarks"]) == {"talks"}
-    taken = TapState(lambda name: made["bookmarks"].get(name, {}), ["talks"])
-    assert taken.marks["talks"].is_set
+    assert sought(made, {"native_channels": True}) == 1_700_000_000_000
+    assert sought(made, {"crm_origins": [OWN], "native_channels": True})
+
+
+def test_that_of_some_native_channels_does_so_too() -> None:
+    made = first_search(4, ("waba",))
+
+    assert sought(made, {"native_channels": ["waba"]}) == 1_700_000_000_000
+
+
+def test_a_search_of_all_channels_begins_anew_after_shards_that_saw_one() -> None:
+    assert sought(first_search(4, (OWN,)), {"crm_origins": [OWN]}) is None
+
+
+def first_search(before: int, origins: tuple[str, ...]) -> dict[str, Any]:
+    """Make the state of a search of its own, of those of some shards."""
+    states = {
+        state_id("north", f"{number}/{before}"): state_of(
+            Shard(number, before), origins=origins
+        )
+        for number in range(1, before + 1)
+    }
+    moves = plan_moves("north", 4, states, READ)
+    (move,) = (m for m in moves.to_make if m.state_id == search_id("north"))
+    return merged(move, [states[source] for source in move.sources])
+
+
+def sought(state: dict[str, Any], account: dict[str, Any]) -> int | None:
+    """Tell from when on the tap searches for talks, with the settings of a search."""
+    crm = {"crm_url": "https://north.kommo.com", "crm_access_token": "token"}
+    given = search_settings({**crm, **account})
+    settings = parse_settings(
+        {name: value for name, value in given.items() if name != "_select"}
+    )
+    assert settings.crm
+    taken = TapState(lambda name: state["bookmarks"].get(name, {}), ["talks"])
+    return taken.marks["talks"].until_ms(settings.crm.origins.names)
 
 
 def test_a_search_that_has_a_state_keeps_it() -> None:

@@ -314,6 +314,7 @@ def test_whatever_an_account_is_called_its_file_is_its_own_and_in_the_folder(
 
         assert (place == file_of(folder, other)) == (one == other)
         assert str(PurePosixPath(urlsplit(place).path).parent) == urlsplit(folder).path
+        assert not PurePosixPath(place).name.startswith(".")
         assert place.isascii()
         assert not {*place.removeprefix("s3://")} & {*"$*?#[]{}:\\ "}
         assert (file_format(place), is_packed(place)) == (".jsonl", True)

@@ -147,14 +147,15 @@ def test_the_crm_counts_as_searched_up_to_the_earliest_time_of_all() -> None:
     assert made["bookmarks"]["talks"]["searched_until"] == {OWN: 5, "*": 5}
 
 
-def test_talks_are_asked_for_from_the_lowest_number_that_any_shard_has_reached() -> (
-    None
-):
-    one, other = state_of(Shard(1, 2)), state_of(Shard(2, 2))
-    other["bookmarks"]["talks"]["numbers"]["1 *"] = 100
+@pytest.mark.parametrize("order", [1, -1])
+def test_talks_are_asked_for_from_the_lowest_number_that_any_shard_has_reached(
+    order: int,
+) -> None:
+    one, other = states = [state_of(Shard(1, 2)), state_of(Shard(2, 2))]
+    one["bookmarks"]["talks"]["numbers"]["1 *"] = 100
     del other["bookmarks"]["talk_messages"]["numbers"]
 
-    made = merged(Move(("a", "b"), "kommo-north-1of1", "1/1"), [one, other])
+    made = merged(Move(("a", "b"), "kommo-north-1of1", "1/1"), states[::order])
 
     assert made["bookmarks"]["talks"]["numbers"] == {f"1 {OWN}": 500, "1 *": 100}
     assert "numbers" not in made["bookmarks"]["talk_messages"]

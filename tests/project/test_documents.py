@@ -6,6 +6,7 @@ the documents cannot get one that nobody tried.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -22,7 +23,7 @@ import duckdb
 import pytest
 import yaml
 
-from sandbox import OWN_ORIGIN, Sandbox, seeded_crm, seeded_store
+from sandbox import ACCOUNT_ID, OWN_ORIGIN, Sandbox, seeded_crm, seeded_store
 from tap_kommo_chats.tap import STREAMS
 from tests.project import test_anywhere as anywhere
 from tests.project import test_by_hand as by_hand
@@ -243,21 +244,38 @@ def installs_plugins(_place: Place, line: str) -> None:
 def searches_once_for_all_shards(place: Place, line: str) -> None:
     """Load with settings from a file beside the project's."""
     name = re.findall(r"--env-file=(\S+)", line)[0]
+    is_search = name == "search.env"
+    found = place.folder / "north.jsonl.gz"
     monkeypatch = place.request.getfixturevalue("monkeypatch")
-    file = place.folder / name
-    file.write_text("", encoding="utf-8")
-    if name == "search.env":
-        crm = {
-            "CRM_URL": place.sandbox.url,
-            "CRM_ACCESS_TOKEN": place.sandbox.crm_token,
-        }
-        lines = [f"TAP_KOMMO_CHATS_{key}={value}" for key, value in crm.items()]
-        file.write_text("\n".join(lines), encoding="utf-8")
-        for own in ("CHANNEL_SECRET", "SCOPE_ID", "CONVERSATION_IDS"):
+    monkeypatch.delenv("TAP_KOMMO_CHATS_CONVERSATION_IDS")
+    settings = {
+        "CRM_URL": place.sandbox.url,
+        "CRM_ACCESS_TOKEN": place.sandbox.crm_token,
+    }
+    if is_search:
+        settings["FOUND_TALKS_FILE"] = str(found)
+        for own in ("CHANNEL_SECRET", "SCOPE_ID"):
             monkeypatch.delenv(f"TAP_KOMMO_CHATS_{own}")
+    else:
+        keep_talks(place.sandbox.store.conversation_ids(), found)
+        settings["CRM_ORIGINS"] = json.dumps([OWN_ORIGIN])
+        settings["CONVERSATIONS_FILE"] = str(found)
+        settings["SEARCH_CRM"] = "false"
+    file = place.folder / name
+    lines = [f"TAP_KOMMO_CHATS_{key}={value}" for key, value in settings.items()]
+    file.write_text("\n".join(lines), encoding="utf-8")
     loads_into_postgres(place, line.replace(name, str(file)))
+    assert found.exists()
     asked = {seen.conversation_id is None for seen in place.sandbox.requests}
-    assert asked == {name == "search.env"}
+    assert asked == {is_search}
+
+
+def keep_talks(conversation_ids: Sequence[str], file: Path) -> None:
+    """Write what a search of the CRM keeps, with a talk for each conversation."""
+    with gzip.open(file, "wt", encoding="utf-8") as lines:
+        for number, id_ in enumerate(conversation_ids, start=1):
+            talk = {"conversation_id": id_, "talk_id": number, "origin": OWN_ORIGIN}
+            lines.write(f"{json.dumps(talk)}\n")
 
 
 def tells_or_clears_a_state(place: Place, line: str) -> None:
@@ -572,7 +590,8 @@ def test_the_queries_of_the_documents_give_rows_in_postgres(
 def queries_for(engine: str) -> list[str]:
     """The documents' queries for an engine: those for all, and those that name it."""
     return [
-        block
+        # As the tap does.
+        block.replace(":account_id", str(ACCOUNT_ID))
         for language, block in BLOCK.findall(DOCUMENTS)
         # Those of the models' tables are put where there are some.
         if language == "sql" and "FROM kommo_" not in block

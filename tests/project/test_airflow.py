@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from aiohttp import web
 
 from sandbox import (
     OWN_ORIGIN,
+    ConversationStore,
     CrmStore,
     Faults,
     Sandbox,
@@ -26,6 +28,7 @@ from sandbox import (
     seeded_crm,
     seeded_store,
 )
+from tests.support import tap
 from tests.support.airflow import DAG_ID, Airflow
 from tests.support.meltano_project import share_plugins, utility
 
@@ -41,6 +44,7 @@ GROUPED = "grouped"
 PLUGINS = ("tap-kommo-chats", "target-postgres")
 SHARDS = 8
 FEWER = 4
+NATIVE_SHARDS = 2
 FAILING = 3
 SLOTS = 7
 VARIABLE = "kommo_accounts"
@@ -49,6 +53,8 @@ OTHER_SCOPE = f"{CHANNEL}_2f9c4b1e-7d35-4a86-9c0e-b85d1f6a3e27"
 LOST_SCOPE = f"{CHANNEL}_0d6e5a3c-11b7-4f92-8f0e-6a2b9c4d7e58"
 RUN_SECONDS = 300
 CRM_PATH = "/api/v4/"
+MOMENT = 1_760_000_000
+DAY = 86_400
 
 pytestmark = [
     pytest.mark.slow(reason="Airflow has an environment of its own, and takes minutes"),
@@ -71,9 +77,11 @@ class Load:
         meltano: Meltano's folder.
         large: What serves the account that is read in shards.
         small: What serves the one that is not.
+        native: What serves the one of native channels, which is read in shards too.
         small_ids: The conversations of the small account.
-        requests: What both were asked for.
+        requests: What all were asked for.
         rows: What the warehouse holds: scope, conversation, message, text.
+        native_rows: What it holds of native channels: conversation, talk, message.
         conversations: What it holds of conversations: id, account and scope.
         secrets: What nobody may see.
     """
@@ -83,9 +91,11 @@ class Load:
     meltano: Path
     large: Sandbox
     small: Sandbox
+    native: Sandbox
     small_ids: list[str]
     requests: list[SeenRequest]
     rows: list[tuple[str, ...]]
+    native_rows: list[tuple[Any, ...]]
     conversations: list[tuple[Any, ...]]
     secrets: list[str]
 
@@ -162,7 +172,7 @@ def load(
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> Iterator[Load]:
-    """Let Airflow run the DAG once, for five accounts, three of which cannot be."""
+    """Let Airflow run the DAG once, for six accounts, three of which cannot be."""
     folder = tmp_path_factory.mktemp("airflow")
     meltano = folder / "meltano"
     meltano.mkdir()
@@ -176,6 +186,7 @@ def load(
         small.chats.scope_id = OTHER_SCOPE
         small.crm.store.account["amojo_id"] = OTHER_SCOPE.split("_")[1]
         small.crm.store.account["id"] += 1
+        native = stack.enter_context(Sandbox(ConversationStore(), native_crm()))
         small_ids = small.store.conversation_ids()[:8]
         large.answer = FailsAtFirst(in_shard(FAILING, large)[0])
         settings = {
@@ -191,7 +202,7 @@ def load(
         airflow = stack.enter_context(Airflow(folder / "home", settings))
         failed_before = request.session.testsfailed
         for kind, content in (
-            ("connections", connections(large, small, postgres, database)),
+            ("connections", connections(large, small, native, postgres, database)),
             ("variables", {VARIABLE: accounts(large, small, small_ids)}),
         ):
             path = folder / f"{kind}.json"
@@ -206,6 +217,9 @@ def load(
                 "SELECT scope_id, conversation_id, message_id, message ->> 'text'"
                 " FROM kommo.chat_history"
             ).fetchall()
+            native_rows = connection.execute(
+                "SELECT conversation_id, talk_id, message_id FROM kommo.talk_messages"
+            ).fetchall()
             conversations = connection.execute(
                 "SELECT conversation_id, account_id, scope_id FROM kommo.conversations"
             ).fetchall()
@@ -215,9 +229,11 @@ def load(
             meltano,
             large,
             small,
+            native,
             small_ids,
-            [*large.requests, *small.requests],
+            [*large.requests, *small.requests, *native.requests],
             rows,
+            native_rows,
             conversations,
             [large.secret, postgres.password, large.crm_token],
         )
@@ -251,6 +267,33 @@ def test_eight_shards_cost_one_search_of_the_crm(load: Load) -> None:
     assert set(asked.values()) == {1}
 
 
+def test_shards_of_native_channels_cost_one_search_and_read_each_talk_once(
+    load: Load,
+) -> None:
+    with Sandbox(ConversationStore(), native_crm()) as sandbox:
+        crm = {"crm_url": sandbox.url, "crm_access_token": sandbox.crm_token}
+        tap.run({**crm, "requests_per_second": 0})
+        one_search = paths_of(sandbox)
+    talks = load.native.crm.store.talks.all()
+
+    assert paths_of(load.native) == one_search + Counter(
+        # Each shard asks whose talks it is to read.
+        {f"{CRM_PATH}account": NATIVE_SHARDS}
+    ) + Counter(f"{CRM_PATH}talks/{talk['talk_id']}/messages" for talk in talks)
+
+
+def test_all_shards_of_native_channels_together_hold_every_message_exactly_once(
+    load: Load,
+) -> None:
+    store = load.native.crm.store
+
+    assert sorted(load.native_rows) == sorted(
+        (talk["chat_id"], talk["talk_id"], message["id"])
+        for talk in store.talks.all()
+        for message in store.messages.of([talk["talk_id"]])
+    )
+
+
 def test_a_row_of_conversations_knows_its_account_though_its_shard_asked_no_crm(
     load: Load,
 ) -> None:
@@ -278,6 +321,8 @@ def test_a_shard_that_fails_at_first_is_retried_alone(load: Load) -> None:
         **{f"large {number}/{SHARDS}": 1 for number in range(1, SHARDS + 1)},
         f"large {FAILING}/{SHARDS}": 2,
         "large search": 1,
+        **{f"native {n}/{NATIVE_SHARDS}": 1 for n in range(1, NATIVE_SHARDS + 1)},
+        "native search": 1,
         "small 1/1": 1,
         "lost 1/2": 1,
         "lost 2/2": 1,
@@ -326,6 +371,8 @@ def test_each_shard_has_a_state_of_its_own(load: Load) -> None:
     assert states(load) == {
         *(f"kommo-large-{number}of{SHARDS}" for number in range(1, SHARDS + 1)),
         "kommo-large-search",
+        *(f"kommo-native-{n}of{NATIVE_SHARDS}" for n in range(1, NATIVE_SHARDS + 1)),
+        "kommo-native-search",
         "kommo-small-1of1",
         *("kommo-lost-1of2", "kommo-lost-2of2"),
     }
@@ -377,7 +424,8 @@ def test_airflow_shows_no_secret_and_keeps_none_in_plain_text(load: Load) -> Non
     assert not [secret for secret in load.secrets for text in seen if secret in text]
     # All that Airflow shows of what a task was given.
     assert {json.dumps(task["rendered_fields"]) for task in load.tasks("search")} == {
-        json.dumps({"accounts": [name], "shard": "1/1"}) for name in ("large", "lost")
+        json.dumps({"accounts": [name], "shard": "1/1"})
+        for name in ("large", "lost", "native")
     }
 
 
@@ -546,8 +594,31 @@ def stop_all_runs(airflow: Airflow) -> None:
             airflow.api("PATCH", f"{runs}/{run['dag_run_id']}", json=failed)
 
 
+def native_crm() -> CrmStore:
+    """Make the CRM of an account without a channel of its own."""
+    crm = CrmStore()
+    crm.account["id"] += 2
+    for number in range(1, 7):
+        # Of one chat, two talks: one in each shard, in the end.
+        chat = f"chat-{(number + 1) // 2}"
+        at = MOMENT + number * DAY
+        crm.open_talk(number, chat, at, origin="waba", contact_id=(number + 1) // 2)
+        for second in range(3):
+            crm.add_message(number, at + second)
+    return crm
+
+
+def paths_of(sandbox: Sandbox) -> Counter[str]:
+    """Count what was asked for, whatever part of it was meant."""
+    return Counter(urlsplit(seen.target).path for seen in sandbox.requests)
+
+
 def connections(
-    large: Sandbox, small: Sandbox, postgres: PostgresServer, database: str
+    large: Sandbox,
+    small: Sandbox,
+    native: Sandbox,
+    postgres: PostgresServer,
+    database: str,
 ) -> dict[str, Any]:
     return {
         "kommo": {
@@ -557,6 +628,10 @@ def connections(
                 "large": crm_of(large),
                 "lost": {**crm_of(small), "crm_access_token": "of-nobody"},
                 "mistaken": {"api_url": small.url},
+                "native": {
+                    "crm_url": native.url,
+                    "crm_access_token": native.crm_token,
+                },
                 "small": crm_of(small),
                 "done": {"api_url": small.url},
                 "passing": {"api_url": small.url},
@@ -589,6 +664,7 @@ def accounts(large: Sandbox, small: Sandbox, small_ids: list[str]) -> dict[str, 
         "lost": {"scope_id": LOST_SCOPE, "shards": 2},
         # The tap refuses its settings, and the DAG those of the next one.
         "mistaken": {"scope_id": CHANNEL, "conversation_ids": small_ids},
+        "native": {"native_channels": True, "shards": NATIVE_SHARDS},
         "refused": {"scope_id": small.scope_id, "crm_url": small.url},
         "small": {
             "scope_id": small.scope_id,

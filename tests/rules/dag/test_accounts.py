@@ -33,6 +33,7 @@ EXTRA = {"north": OF_NORTH}
         *("api_url", "crm_url", "crm_origins", "crm_access_token"),
         *("conversations_file", "conversations_sql_url", "conversations_sql_query"),
         *("channel_secret", "hash_secret", "requests_per_second", "shard"),
+        *("found_talks_file", "search_crm"),
         # Meltano would read these as what is meant above, or as its own.
         *("Crm_Url", "CRM_URL", "_catalog", "_pip_url", "no\nsetting"),
     ],

@@ -27,6 +27,29 @@ print(json.dumps({
     },
 }))
 """
+FOUND_TALKS = "s3://bucket/kommo"
+# What the tasks of a DAG are told, and what these tell the tap.
+_TELL = """
+import json, sys
+from airflow_kommo_chats.dag import make_dag
+from airflow_kommo_chats.loads import Read, Search
+dag = make_dag("target-duckdb", found_talks=sys.argv[1])
+listed = {
+    task.task_id.removeprefix("list_"): task.python_callable(*task.op_args)
+    for task in dag.tasks if task.task_id.startswith("list_")
+}
+def told(operator, name, job):
+    given = dag.get_task(name).partial_kwargs
+    task = operator(task_id="one", target=given["target"],
+                    found_talks=given["found_talks"], pool_slots=7, **job)
+    return task.settings("north")
+print(json.dumps({
+    "listed": listed,
+    "prepare": dag.get_task("prepare").found_talks,
+    "search": told(Search, "search", listed["searches"][0]),
+    "read": told(Read, "read", listed["readings"][1]),
+}))
+"""
 
 pytestmark = [
     pytest.mark.slow(reason="Airflow has an environment of its own"),
@@ -68,13 +91,20 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             f'dag = make_dag(target="{target}", dag_id="{target}"{more})\n'
         )
         (dags / f"{target}.py").write_text(text, encoding="utf-8")
+    return run(_PARSE, str(dags), folder, {"PYTHONPATH": str(site)})
+
+
+def run(
+    program: str, argument: str, folder: Path, settings: dict[str, str]
+) -> dict[str, Any]:
+    """Run a program beside Airflow, and return what it prints."""
     done = subprocess.run(
-        [ROOT / ".airflow" / "venv" / "bin" / "python", "-c", _PARSE, dags],
+        [ROOT / ".airflow" / "venv" / "bin" / "python", "-c", program, argument],
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(site),
             "AIRFLOW_HOME": str(folder / "home"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            **settings,
         },
         capture_output=True,
         check=False,
@@ -100,3 +130,34 @@ def test_models_are_built_where_that_is_switched_on(parsed: dict[str, Any]) -> N
 def test_one_task_at_a_time_writes_to_a_file(parsed: dict[str, Any]) -> None:
     assert parsed["dags"]["target-duckdb"]["load"] == 7
     assert parsed["dags"]["target-postgres"]["load"] == 1
+
+
+def test_a_place_for_what_searches_find_reaches_the_tap_of_search_and_shards(
+    tmp_path: Path,
+) -> None:
+    install()
+    north = {"crm_url": "https://north.kommo.com", "crm_access_token": "token"}
+    kommo = {"conn_type": "generic", "extra": {"north": north}}
+    accounts = {"north": {"native_channels": True, "shards": 2}}
+
+    told = run(
+        _TELL,
+        FOUND_TALKS,
+        tmp_path,
+        {
+            "PYTHONPATH": str(ROOT / "orchestrate" / "dags"),
+            "AIRFLOW_CONN_KOMMO": json.dumps(kommo),
+            "AIRFLOW_VAR_KOMMO_ACCOUNTS": json.dumps(accounts),
+        },
+    )
+
+    assert told["listed"] == {
+        "searches": [{"accounts": ["north"], "shard": "1/1"}],
+        "readings": [{"accounts": ["north"], "shard": f"{n}/2"} for n in (1, 2)],
+        "loads": [],
+    }
+    assert told["prepare"] == FOUND_TALKS
+    place = f"{FOUND_TALKS}/north.jsonl.gz"
+    assert told["search"]["found_talks_file"] == place
+    assert told["read"]["conversations_file"] == place
+    assert (told["read"]["search_crm"], told["read"]["shard"]) == (False, "2/2")

@@ -76,9 +76,7 @@ class Account:
     ) -> dict[str, dict[str, Any]]:
         """Return what each task gives the tap, by its state."""
         kept_in = handover.file_of(self._found_talks, "north")
-        reading = handover.reading_settings(
-            settings, handover.kept(self._found_talks, "north")
-        )
+        reading = handover.file_settings(settings, kept_in)
         return {
             search_id("north"): handover.search_settings(settings, kept_in),
             **{state_id("north", part): {**reading, "shard": part} for part in shards},

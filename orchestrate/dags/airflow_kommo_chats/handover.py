@@ -40,6 +40,8 @@ channel."""
 _OF_A_SEARCH = frozenset({"talk_ids", "talk_ids_requests", _SEARCHES, _KEPT_IN})
 """Those that a reading does not get."""
 
+_OF_THE_CRM = frozenset({"crm_url", "crm_access_token", "crm_origins"})
+
 # The talk that an event leads to is known; where it is not, all of its contact's are
 # taken to have changed. Closing a talk is no activity. A talk without any event was
 # found in a list, and then its last change is all that is known.
@@ -73,7 +75,7 @@ WHERE t.chat_id IS NOT NULL
 _OF_A_SCOPE = """t.account_id IN (
         SELECT account_id FROM {schema}.accounts WHERE LOWER(amojo_id) = {amojo_id}
     )"""
-_OF_THE_CRM = "t.account_id = :account_id"
+_OF_A_NUMBER = "t.account_id = :account_id"
 
 
 class Way(Enum):
@@ -130,36 +132,36 @@ def search_settings(
     }
 
 
-def reading_settings(
-    settings: Mapping[str, Any], found: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the settings of a shard's reading.
-
-    Args:
-        settings: Those of the account.
-        found: Those of the list of what a search found: `asked` or `kept`.
-    """
-    return {
-        **{name: settings[name] for name in settings if name not in _OF_A_SEARCH},
-        **found,
-        _SEARCHES: False,
-        "_select": json.dumps([*(f"{stream}.*" for stream in READ), "runs.*"]),
-    }
-
-
-def asked(settings: Mapping[str, Any], url: str) -> dict[str, str]:
-    """Return the settings by which the warehouse tells what a search found.
+def asking_settings(settings: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return the settings of a shard that asks the warehouse what a search found.
 
     Args:
         settings: Those of the account.
         url: SQLAlchemy's URL of the warehouse.
     """
-    return {"conversations_sql_url": url, "conversations_sql_query": query(settings)}
+    found = {"conversations_sql_url": url, "conversations_sql_query": query(settings)}
+    if "scope_id" in settings and not channels_of(settings).native:
+        # All that it is told is of its channel, and nothing is left to ask the CRM for.
+        return {**_reading(settings, _OF_A_SEARCH | _OF_THE_CRM), **found}
+    return {**_reading(settings, _OF_A_SEARCH), **found, _SEARCHES: False}
 
 
-def kept(found_talks: str, account: str) -> dict[str, str]:
-    """Return the settings by which the file of an account tells it."""
-    return {"conversations_file": file_of(found_talks, account)}
+def file_settings(settings: Mapping[str, Any], kept_in: str) -> dict[str, Any]:
+    """Return the settings of a shard that reads from a file what a search found.
+
+    Args:
+        settings: Those of the account.
+        kept_in: The file.
+    """
+    found = {"conversations_file": kept_in, _SEARCHES: False}
+    return {**_reading(settings, _OF_A_SEARCH), **found}
+
+
+def _reading(settings: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
+    return {
+        **{name: settings[name] for name in settings if name not in left_out},
+        "_select": json.dumps([*(f"{stream}.*" for stream in READ), "runs.*"]),
+    }
 
 
 def query(settings: Mapping[str, Any]) -> str:
@@ -176,7 +178,7 @@ def query(settings: Mapping[str, Any]) -> str:
             schema=SCHEMA, amojo_id=_quoted(scope_id.rpartition("_")[2].lower())
         )
         if isinstance(scope_id, str)
-        else _OF_THE_CRM
+        else _OF_A_NUMBER
     )
     return _QUERY.format(schema=SCHEMA, account=account) + _of_channels(settings)
 

@@ -132,14 +132,13 @@ class Read(Load):
         """Return the tap's settings, with what the search found as the list."""
         settings = super().settings(account)
         if self.found_talks:
-            found = handover.kept(self.found_talks, account)
-        elif self.loader.url is None:
+            kept_in = handover.file_of(self.found_talks, account)
+            return handover.file_settings(settings, kept_in)
+        if self.loader.url is None:
             message = f"{self.target} cannot be asked for what a search found"
             raise MistakeError(message)
-        else:
-            url = self.loader.url(Connection.get(targets.CONNECTION))
-            found = handover.asked(settings, url)
-        return handover.reading_settings(settings, found)
+        url = self.loader.url(Connection.get(targets.CONNECTION))
+        return handover.asking_settings(settings, url)
 
 
 class Search(Load):

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from airflow_kommo_chats.handover import (
-    asked,
+    asking_settings,
     file_of,
-    kept,
+    file_settings,
     query,
-    reading_settings,
     search_settings,
 )
 from sandbox import OWN_ORIGIN
@@ -246,7 +245,7 @@ def test_a_search_and_a_reading_share_no_stream_but_that_of_runs(
     account: dict[str, Any],
 ) -> None:
     excluded = json.loads(search_settings(account)["_select"])
-    selected = json.loads(reading_settings(account, {})["_select"])
+    selected = json.loads(asking_settings(account, URL)["_select"])
 
     assert {f"!{pattern}" for pattern in selected} - {"!runs.*"} == {*excluded} - {
         "*.*"
@@ -267,24 +266,51 @@ def test_a_search_looks_at_the_native_channels_that_are_all_there_is_to_read() -
     assert search["native_channels"] == ["waba"]
 
 
-@pytest.mark.parametrize("found", [asked(ACCOUNT, URL), kept("/found", "north")])
-def test_a_reading_has_a_list_in_place_of_a_search(found: dict[str, str]) -> None:
-    account = {**ACCOUNT, "talk_ids": "1-9", "talk_ids_requests": 100}
+def readings(account: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return asking_settings(account, URL), file_settings(account, "/found/x.jsonl.gz")
 
-    reading = reading_settings(account, found)
 
-    assert reading["search_crm"] is False
-    assert not {"talk_ids", "talk_ids_requests", "found_talks_file"} & reading.keys()
-    assert found.items() <= reading.items()
-    # Masks hold for both.
-    assert search_settings(account)["drop_fields"] == reading["drop_fields"]
+def test_a_reading_does_not_search_and_has_a_list_in_place_of_that() -> None:
+    both = {**ACCOUNT, "native_channels": True, "found_talks_file": "mine.jsonl"}
+
+    for reading in readings({**both, "talk_ids": "1-9", "talk_ids_requests": 100}):
+        assert reading["search_crm"] is False
+        of_a_search = {"talk_ids", "talk_ids_requests", "found_talks_file"}
+        assert not of_a_search & reading.keys()
+    asking, filed = readings(both)
+    assert asking["conversations_sql_url"] == URL
+    assert asking["conversations_sql_query"] == query(both)
+    assert filed["conversations_file"] == "/found/x.jsonl.gz"
+
+
+def test_masks_hold_for_search_and_reading() -> None:
+    for settings in (search_settings(ACCOUNT), *readings(ACCOUNT)):
+        assert settings["drop_fields"] == ["sender.phone"]
+
+
+def test_a_reading_knows_no_secret_of_a_crm_that_it_has_nothing_to_ask_for() -> None:
+    asking, filed = readings(ACCOUNT)
+
+    assert not {name for name in asking if "crm" in name}
+    # Of a file it has to leave out the talks of other channels.
+    assert filed["crm_origins"] == [OWN_ORIGIN]
+
+
+@pytest.mark.parametrize("name", ["channel_id", "native_channels"])
+def test_a_reading_that_needs_the_crm_has_it(name: str) -> None:
+    account = {**ACCOUNT, name: ["waba"]}
+    if name == "channel_id":
+        del account["scope_id"]
+
+    for reading in readings(account):
+        assert {"crm_url", "crm_access_token", "crm_origins"} <= reading.keys()
 
 
 def test_a_search_and_a_reading_have_settings_that_the_tap_has() -> None:
     settings = [
         search_settings(ACCOUNT, "/found/north.jsonl.gz"),
-        reading_settings(ACCOUNT, asked(ACCOUNT, URL)),
-        reading_settings(NATIVE, kept("/found", "north")),
+        *readings(ACCOUNT),
+        *readings(NATIVE),
     ]
 
     known = SETTINGS_SCHEMA["properties"].keys() | {"_select"}
@@ -296,7 +322,7 @@ def test_the_shards_read_the_file_that_their_search_keeps() -> None:
 
     assert place == "s3://bucket/kommo/north.jsonl.gz"
     assert search_settings(NATIVE, place)["found_talks_file"] == place
-    assert kept("s3://bucket/kommo/", "north") == {"conversations_file": place}
+    assert file_settings(NATIVE, place)["conversations_file"] == place
     assert "found_talks_file" not in search_settings(NATIVE)
 
 

@@ -199,7 +199,9 @@ class TalkReader:
         talk_id = int(job.conversation_id)
         chat_id = self._chat(talk_id).chat_id
         self._forget(job)
-        if chat_id is not None:
+        known = self._chats.bookmarks.known(job.conversation_id)
+        # One without messages says nothing of what was read of its chat.
+        if chat_id is not None and known is not None and known.newest_ms:
             self._chats.read.note(chat_id, talk_id)
 
     def _forget(self, job: ReadJob) -> None:
@@ -267,9 +269,13 @@ class TalkReader:
         return (entry for entry in entries if holds(entry.conversation_id))
 
     def _own_part(self, job: ReadJob) -> ReadJob:
-        """Leave out of a new talk what was read of its chat through another one."""
+        """Leave out of a new talk what was read of its chat through another one.
+
+        One that had no message so far is as new.
+        """
         chat = self._chat(int(job.conversation_id))
-        if job.known is not None or chat.last_talk is None or not chat.began_ms:
+        is_new = job.known is None or not job.known.newest_ms
+        if not is_new or chat.last_talk is None or not chat.began_ms:
             return job
         # A messenger's clock may be off, or a message late.
         since_ms = chat.began_ms - self._chats.run.margin_ms

@@ -116,7 +116,9 @@ class TalkReader:
         self._known_chats: dict[int, _Chat] = {}
         self._told_chats: dict[int, str] = {}
         self._witnesses = Witnesses(
-            chats.bookmarks, chats.finder.native, may_be_unlisted=True
+            chats.bookmarks,
+            chats.finder.native,
+            may_be_unlisted=chats.run.settings.searches,
         )
         self._books = Books(
             chats.finder.native,
@@ -128,7 +130,7 @@ class TalkReader:
             started_ms=chats.run.started_ms,
             start_ms=chats.run.settings.start_ms,
             lookback_ms=chats.run.settings.lookback_ms,
-            has_crm=True,
+            has_crm=chats.run.settings.searches,
             from_beginning=False,
         )
 
@@ -220,11 +222,11 @@ class TalkReader:
         self._books.close()
         finder = self._chats.finder
         finder.move_mark(TALK_MESSAGES, self._chats.run.started_ms)
-        if finder.problems or not finder.has_ended:
-            return
-        for entry in finder.native.entries():
-            if TALK in entry.sources:
-                self._chats.bookmarks.note_in_crm(entry.conversation_id)
+        is_searched = self._chats.run.settings.searches
+        if is_searched and finder.has_ended and not finder.problems:
+            for entry in finder.native.entries():
+                if TALK in entry.sources:
+                    self._chats.bookmarks.note_in_crm(entry.conversation_id)
 
     def _snapshot(self, requests_before: int, seconds: float) -> Snapshot:
         made = self._chats.directory.host.requests_made - requests_before

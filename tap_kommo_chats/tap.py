@@ -227,7 +227,8 @@ class TapKommoChats(Tap):
         return [
             kind(self, lambda: self.run, masks)
             for kind in STREAMS
-            if has_crm or not kind.needs_crm
+            if (has_crm or not kind.needs_crm)
+            and not (kind.needs_search and self.config.get("search_crm") is False)
         ]
 
     @property

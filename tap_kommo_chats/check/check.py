@@ -68,8 +68,6 @@ class _Check:
         self._chats: ChatsAnswers | None = None
 
     def report(self) -> Report:
-        if self._usable.whole is not None and self._streams & {*SEARCHED}:
-            self._lists.look(self._usable.whole)
         self._ask()
         return Report(
             version=version(PACKAGE),
@@ -102,6 +100,9 @@ class _Check:
             questions = CrmQuestions(asker, asked)
             self._crm = questions.answers
             questions.ask_needed()
+        if self._usable.whole is not None and self._streams & {*SEARCHED}:
+            whose = None if self._crm is None else self._crm.whose
+            self._lists.look(self._usable.whole, whose.number if whose else None)
         if self._usable.channel is not None and MESSAGES in self._streams:
             self._chats = self._ask_chats(self._usable.channel)
         if questions is not None:

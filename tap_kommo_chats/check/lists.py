@@ -11,11 +11,18 @@ from tap_kommo_chats.sources.file import FileSource
 from tap_kommo_chats.sources.sql import SQLSource
 
 if TYPE_CHECKING:
+    from tap_kommo_chats.origins import Origins
+    from tap_kommo_chats.records.conversations import Conversation
     from tap_kommo_chats.settings.values import Settings
     from tap_kommo_chats.sources import Source
 
 LOOKED_AT = 100_000
 """Entries of a list at most, so that a check ends within seconds."""
+
+_NO_NUMBER = (
+    "it has :account_id, and the CRM does not tell the account's number: make the "
+    "token as an administrator of the account"
+)
 
 
 class Lists:
@@ -32,18 +39,38 @@ class Lists:
         self.first: str | None = None
         self._bad = 0
         self._ignored: frozenset[str] = frozenset()
+        self._origins: Origins | None = None
 
-    def look(self, settings: Settings) -> None:
-        """Go through all of them."""
+    def look(self, settings: Settings, account_id: int | None) -> None:
+        """Go through all of them.
+
+        Args:
+            settings: Say which there are.
+            account_id: Kommo's number of the account; None when it is not known.
+        """
         self._ignored = settings.ignored_conversation_ids
+        crm = settings.crm
+        self._origins = None if crm is None or crm.is_searched else crm.origins
         given = (id_ for id_ in settings.conversation_ids if id_ not in self._ignored)
         self.first = next(given, None)
         if (file := settings.conversations_file) is not None:
             source = FileSource(file, self._report, settings.request_timeout)
             self._look_at("conversations_file", source)
-        if (sql := settings.sql) is not None:
-            query = SQLSource(sql.url, sql.query, self._report)
-            self._look_at("conversations_sql_query", query)
+        if (sql := settings.sql) is None:
+            return
+        name, query = "conversations_sql_query", sql.query
+        if sql.needs_account:
+            if account_id is None:
+                self.lines.append(Line(name, Level.FAILED, _NO_NUMBER))
+                return
+            query = sql.query_of(account_id)
+        self._look_at(name, SQLSource(sql.url, query, self._report))
+
+    def _may_be_read(self, found: Conversation) -> bool:
+        """Tell whether the Chats API may be asked for a conversation."""
+        talk, origins = found.talk, self._origins
+        is_own = talk is None or origins is None or origins.is_own(talk.origin)
+        return is_own and found.conversation_id not in self._ignored
 
     def _report(self, _line: str) -> None:
         self._bad += 1
@@ -52,7 +79,7 @@ class Lists:
         self._bad = count = 0
         try:
             for conversation in islice(source, LOOKED_AT):
-                if conversation.conversation_id not in self._ignored:
+                if self._may_be_read(conversation):
                     self.first = self.first or conversation.conversation_id
                 count += 1
         except RunError as error:

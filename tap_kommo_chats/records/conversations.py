@@ -16,6 +16,7 @@ from tap_kommo_chats.times import format_instant
 
 if TYPE_CHECKING:
     from tap_kommo_chats.records.messages import Record
+    from tap_kommo_chats.records.talks import Talk
 
 CONFIG = "config"
 FILE = "file"
@@ -98,6 +99,7 @@ class Conversation:
             one too early costs messages.
         has_messages: Whether the source knows of a message in it.
         account_id: Kommo's number of its account; None when the source does not know.
+        talk: The talk of it that a list names; None when it names none.
     """
 
     conversation_id: str
@@ -105,6 +107,7 @@ class Conversation:
     last_activity_ms: int | None = None
     has_messages: bool = False
     account_id: int | None = None
+    talk: Talk | None = None
 
 
 class Outcome(str, Enum):

@@ -143,7 +143,7 @@ class Whose:
     @cached_property
     def name(self) -> str:
         """The scope; what tells the account, where there is none."""
-        account = None if self._directory is None else self._directory.account
-        if self.scope_id is not None or account is None:
+        if self.scope_id is not None or self._directory is None:
             return self.scope_id or ""
+        account = self._directory.account
         return account.amojo_id or str(account.number)

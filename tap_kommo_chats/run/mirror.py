@@ -142,12 +142,12 @@ class Mirror:
         directory, finder = self._directory, self._finder
         reader = LeadReader(directory.crm, directory.number_for, self._run.started_ms)
         talks = finder.seen_talks.all(finder.since_ms.get(LEADS))
-        yield from reader.leads(talks, finder.searched_from_ms(LEADS))
+        yield from reader.leads(talks, finder.marks.searched_from_ms(LEADS))
         finder.move_mark(LEADS, self._run.started_ms)
 
     def _refused(self, stream: str, error: CrmRefusedError) -> None:
         if stream == LEADS:
-            self._finder.refuse(stream, self._run.started_ms)
+            self._finder.marks.refuse(stream, self._run.started_ms)
         if isinstance(error, ForbiddenError) and stream in _FOR_ADMINISTRATORS:
             logger.warning("%s are left out: %s", stream, error)
         else:

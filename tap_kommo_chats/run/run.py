@@ -75,7 +75,7 @@ class Run:
         self._thread = threading.get_ident()
         self._ledger = Ledger()
         self._witnesses = Witnesses(
-            state.bookmarks, self._ledger, may_be_unlisted=settings.crm is not None
+            state.bookmarks, self._ledger, may_be_unlisted=settings.searches
         )
         self._books = Books(self._ledger, state.bookmarks, self._witnesses, started_ms)
         # A search that finds nothing may take long, and who waits wants to know.
@@ -87,11 +87,8 @@ class Run:
         directory = open_directory(self._crm_host, settings.crm)
         self.whose = Whose(settings, directory)
         self._chats_host = host_at(settings.api_url, "api_url", settings)
-        self._chats = ChatsApi(
-            self._chats_host,
-            lambda: self.whose.name,
-            settings.channel_secret or "",
-        )
+        secret = settings.channel_secret or ""
+        self._chats = ChatsApi(self._chats_host, lambda: self.whose.name, secret)
         watch = Watch(frame.stop.interruptible, self._tick, frame.is_glance)
         self._finder = Finder(settings, self._ledger, directory, state, watch)
         self._mirror = open_mirror(directory, self._finder, state.written, frame)
@@ -214,13 +211,16 @@ class Run:
                 "requests": self._chats_host.requests_made,
                 "crm_requests": None if crm is None else crm.requests_made,
             },
-            searched_until_ms=None if crm is None else self.started_ms,
+            searched_until_ms=self.started_ms if self.settings.searches else None,
         )
 
     @property
     def account_id(self) -> int | None:
         """Kommo's number of the account, from the CRM or a list; None without both."""
-        return self.whose.account_id or self._ledger.account_id
+        listed = self._ledger.account_id
+        # A run that does not search need not ask for it.
+        asked = None if listed and not self.settings.searches else self.whose.account_id
+        return asked or listed
 
     @property
     def requests_made(self) -> int:
@@ -232,6 +232,7 @@ class Run:
             *self._books.tally.problems(),
             *bad_entries(self._finder.bad_entries),
             *self._finder.problems,
+            *self._finder.unkept,
             *(self._finder.way_back.problems if self._finder.way_back else ()),
             *(() if self._mirror is None else self._mirror.problems),
             *(() if self._talks is None else self._talks.problems),
@@ -247,7 +248,7 @@ class Run:
             started_ms=self.started_ms,
             start_ms=settings.start_ms,
             lookback_ms=settings.lookback_ms,
-            has_crm=settings.crm is not None,
+            has_crm=settings.searches,
             from_beginning=from_beginning,
         )
 
@@ -279,7 +280,7 @@ class Run:
         self._books.close()
         self._finder.move_mark(MESSAGES, self.started_ms)
         # Else something may have happened that nobody was told of.
-        if self.settings.crm is not None and not self._finder.problems:
+        if self.settings.searches and not self._finder.problems:
             for entry in self._ledger.entries():
                 if CRM in entry.sources:
                     self._bookmarks.note_in_crm(entry.conversation_id)
@@ -297,7 +298,7 @@ class Run:
             seconds=seconds,
             done=self._books.tally.done,
             known=self._ledger.size,
-            all_known=self.settings.crm is None or self._finder.has_ended,
+            all_known=not self.settings.searches or self._finder.has_ended,
             messages=self._books.tally.messages,
             requests=self._chats_host.requests_made,
             crm_requests=None

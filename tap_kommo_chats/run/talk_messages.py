@@ -116,7 +116,9 @@ class TalkReader:
         self._known_chats: dict[int, _Chat] = {}
         self._told_chats: dict[int, str] = {}
         self._witnesses = Witnesses(
-            chats.bookmarks, chats.finder.native, may_be_unlisted=True
+            chats.bookmarks,
+            chats.finder.native,
+            may_be_unlisted=chats.run.settings.searches,
         )
         self._books = Books(
             chats.finder.native,
@@ -128,7 +130,7 @@ class TalkReader:
             started_ms=chats.run.started_ms,
             start_ms=chats.run.settings.start_ms,
             lookback_ms=chats.run.settings.lookback_ms,
-            has_crm=True,
+            has_crm=chats.run.settings.searches,
             from_beginning=False,
         )
 
@@ -199,7 +201,9 @@ class TalkReader:
         talk_id = int(job.conversation_id)
         chat_id = self._chat(talk_id).chat_id
         self._forget(job)
-        if chat_id is not None:
+        known = self._chats.bookmarks.known(job.conversation_id)
+        # One without messages says nothing of what was read of its chat.
+        if chat_id is not None and known is not None and known.newest_ms:
             self._chats.read.note(chat_id, talk_id)
 
     def _forget(self, job: ReadJob) -> None:
@@ -218,11 +222,11 @@ class TalkReader:
         self._books.close()
         finder = self._chats.finder
         finder.move_mark(TALK_MESSAGES, self._chats.run.started_ms)
-        if finder.problems or not finder.has_ended:
-            return
-        for entry in finder.native.entries():
-            if TALK in entry.sources:
-                self._chats.bookmarks.note_in_crm(entry.conversation_id)
+        is_searched = self._chats.run.settings.searches
+        if is_searched and finder.has_ended and not finder.problems:
+            for entry in finder.native.entries():
+                if TALK in entry.sources:
+                    self._chats.bookmarks.note_in_crm(entry.conversation_id)
 
     def _snapshot(self, requests_before: int, seconds: float) -> Snapshot:
         made = self._chats.directory.host.requests_made - requests_before
@@ -267,9 +271,13 @@ class TalkReader:
         return (entry for entry in entries if holds(entry.conversation_id))
 
     def _own_part(self, job: ReadJob) -> ReadJob:
-        """Leave out of a new talk what was read of its chat through another one."""
+        """Leave out of a new talk what was read of its chat through another one.
+
+        One that had no message so far is as new.
+        """
         chat = self._chat(int(job.conversation_id))
-        if job.known is not None or chat.last_talk is None or not chat.began_ms:
+        is_new = job.known is None or not job.known.newest_ms
+        if not is_new or chat.last_talk is None or not chat.began_ms:
             return job
         # A messenger's clock may be off, or a message late.
         since_ms = chat.began_ms - self._chats.run.margin_ms

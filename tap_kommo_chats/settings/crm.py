@@ -7,25 +7,30 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.origins import EVERY, Origins
 from tap_kommo_chats.settings.reader import Reader
 from tap_kommo_chats.settings.schema import DEFAULT_TALK_IDS_REQUESTS
-from tap_kommo_chats.settings.values import CrmSettings, TalkNumbers
+from tap_kommo_chats.settings.values import ACCOUNT_ID, CrmSettings, TalkNumbers
 
 if TYPE_CHECKING:
     from tap_kommo_chats.settings.reader import Config
 
+LISTS = ("conversations_file", "conversations_sql_url", "conversations_sql_query")
 _OF_A_CHANNEL = (
-    *("channel_secret", "scope_id", "channel_id", "conversation_ids"),
-    *("conversations_file", "conversations_sql_url", "conversations_sql_query"),
-    "crm_origins",
+    *("channel_secret", "scope_id", "channel_id", "conversation_ids", "crm_origins"),
 )
 """The settings that make sense with a channel of one's own only."""
 
 
 def names_channel(config: Config) -> bool:
-    """Tell whether a configuration says that there is a channel of one's own."""
-    given = (config.get(name) for name in _OF_A_CHANNEL)
+    """Tell whether a configuration says that there is a channel of one's own.
+
+    So does a list of conversations, but for one of what another run's search found,
+    which may name talks of native channels.
+    """
+    lists = () if config.get("search_crm") is False else LISTS
+    given = (config.get(name) for name in (*_OF_A_CHANNEL, *lists))
     return any(value is not None and value != [] for value in given)
 
 
@@ -41,14 +46,13 @@ class CrmReader(Reader):
         """Read the CRM's settings; None where there is none."""
         together = ("crm_url", "crm_access_token")
         names = (*together, "crm_origins") if self.has_channel else together
-        if self.config.get("crm_url") is None and self.native_channels():
-            self.problems.append(
-                "native_channels needs the CRM: write crm_url and crm_access_token"
-            )
-        if self.config.get("crm_url") is None and self.talk_ids():
-            self.problems.append(
-                "talk_ids needs the CRM: write crm_url and crm_access_token"
-            )
+        is_searched = self.search_crm()
+        if self.config.get("crm_url") is None:
+            needing = [name for name, value in self.of_the_crm().items() if value]
+            self.problems += [
+                f"{name} needs the CRM: write crm_url and crm_access_token"
+                for name in needing
+            ]
         if not self.all_or_none(*names):
             return None
         url = self.url("crm_url", "https://example.kommo.com")
@@ -65,8 +69,70 @@ class CrmReader(Reader):
         # Without a channel of one's own all others are looked at, if not read.
         looked_at = native or frozenset(() if self.has_channel else (EVERY,))
         return CrmSettings(
-            url, token, Origins(own, looked_at), bool(native), self.talk_ids()
+            url,
+            token,
+            Origins(own, looked_at),
+            bool(native),
+            self.talk_ids(),
+            is_searched,
+            self.found_talks_file(),
         )
+
+    def search_crm(self) -> bool:
+        """Read whether the CRM is searched."""
+        given = self.config.get("search_crm")
+        if given is None or given is True:
+            return True
+        if given is not False:
+            self.problems.append("search_crm is neither true nor false: write either")
+            return True
+        if not any(self.config.get(name) for name in LISTS):
+            self.problems.append(
+                "search_crm is false, and nothing names what another run's search "
+                "found: write conversations_file, or conversations_sql_url and "
+                "conversations_sql_query"
+            )
+        needless = [n for n in ("talk_ids", "found_talks_file") if self.config.get(n)]
+        if needless:
+            self.problems.append(
+                f"search_crm is false, and {' and '.join(needless)} "
+                "belongs to a search: leave one of them out"
+            )
+        return False
+
+    def found_talks_file(self) -> str | None:
+        """Read where what searches find is kept; None for nowhere."""
+        if self.config.get("found_talks_file") is None:
+            return None
+        location = self.text("found_talks_file", "a path or a URL")
+        if location is None:
+            return None
+        if file_format(location) != ".jsonl":
+            self.problems.append(
+                "found_talks_file does not end in .jsonl or .jsonl.gz: name it so"
+            )
+        if re.match("https?:", location, re.IGNORECASE):
+            self.problems.append(
+                "found_talks_file is an address of the web, which takes no files: "
+                "write a path, or a URL of an object store"
+            )
+        if self.config.get("shard") is not None:
+            self.problems.append(
+                "found_talks_file is for a search of its own: leave it or shard out"
+            )
+        return location
+
+    def of_the_crm(self) -> dict[str, object]:
+        """Read what makes no sense without the CRM, by its setting."""
+        query = self.config.get("conversations_sql_query")
+        return {
+            "native_channels": self.native_channels(),
+            "talk_ids": self.talk_ids(),
+            "found_talks_file": self.config.get("found_talks_file"),
+            "search_crm": self.config.get("search_crm") is False,
+            ":account_id in conversations_sql_query": isinstance(query, str)
+            and ACCOUNT_ID.search(query),
+        }
 
     def talk_ids(self) -> TalkNumbers | None:
         """Read which talks are asked for by their numbers; None for none."""

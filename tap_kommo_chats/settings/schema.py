@@ -64,7 +64,8 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType,
         title="Conversations query",
         description="A SELECT with the columns conversation_id and perhaps "
-        "updated_at, the time when something last happened.",
+        "updated_at, the time when something last happened. :account_id stands for "
+        "Kommo's number of the account, which the CRM tells.",
     ),
     th.Property(
         "crm_url",
@@ -112,6 +113,23 @@ SETTINGS_SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Requests for talk ids",
         description="How many requests one run makes for talk_ids, to find talks and "
         "to read them. What was begun is ended, which may take some more.",
+    ),
+    th.Property(
+        "search_crm",
+        th.BooleanType,
+        default=True,
+        title="Search the CRM",
+        description="false where another run searches the CRM, and a file or a "
+        "database lists the talks that it found. One search is then enough for all "
+        "shards.",
+    ),
+    th.Property(
+        "found_talks_file",
+        th.StringType,
+        title="Found talks file",
+        description="A path or a URL, .jsonl or .jsonl.gz, where the run keeps all "
+        "talks that its searches of the CRM found, for shards to read as "
+        "conversations_file.",
     ),
     th.Property(
         "ignored_conversation_ids",

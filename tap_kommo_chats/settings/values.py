@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tap_kommo_chats.origins import Origins
     from tap_kommo_chats.sharding import Shard
+
+
+ACCOUNT_ID = re.compile(r"(?<!:):account_id\b")
+"""What stands in a query for Kommo's number of the account."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -21,6 +26,15 @@ class SQLSettings:
 
     url: str
     query: str
+
+    @property
+    def needs_account(self) -> bool:
+        """Whether the query asks for one account's conversations."""
+        return ACCOUNT_ID.search(self.query) is not None
+
+    def query_of(self, account_id: int) -> str:
+        """Write the query for an account, by Kommo's number of it."""
+        return ACCOUNT_ID.sub(str(account_id), self.query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,9 @@ class CrmSettings:
         origins: The channels that are looked at.
         reads_native: Whether the messages of the native ones are read.
         numbers: Which talks are asked for by their numbers; None for none.
+        is_searched: Whether it is searched for what changed. Where it is not, lists
+            name what another run's search found.
+        found_talks_file: Where what searches find is kept; None for nowhere.
     """
 
     url: str
@@ -55,6 +72,8 @@ class CrmSettings:
     origins: Origins
     reads_native: bool = False
     numbers: TalkNumbers | None = None
+    is_searched: bool = True
+    found_talks_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -121,3 +140,8 @@ class Settings:
     def has_channel(self) -> bool:
         """Whether a channel of one's own is read."""
         return self.channel_secret is not None
+
+    @property
+    def searches(self) -> bool:
+        """Whether the run searches a CRM for what changed."""
+        return self.crm is not None and self.crm.is_searched

@@ -149,10 +149,11 @@ class CrmSource:
             for event, talk in zip(events, talks, strict=True)
             if talk is None and event.is_activity and event.owner is not None
         )
-        sightings: list[tuple[int, int]] = []
+        sightings: list[tuple[int, int, int]] = []
         for event, talk in zip(events, talks, strict=True):
             for each in self._talks_of(event) if talk is None else [talk]:
-                sightings.append((each.talk_id, event.at_ms))
+                active_ms = event.at_ms if event.is_activity else 0
+                sightings.append((each.talk_id, event.at_ms, active_ms))
                 # All talks of a contact may be meant, or only one of them.
                 has_messages = event.is_message and talk is not None
                 yield from self._of_event(event, each, has_messages=has_messages)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO, TypeAlias, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from tap_kommo_chats.errors import RunError
-from tap_kommo_chats.file_formats import file_format, is_packed
-from tap_kommo_chats.printable import printable
+from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.records.conversations import FILE, Conversation
-from tap_kommo_chats.sources.listing import ID_COLUMN, read_entry
-from tap_kommo_chats.sources.timeouts import timeouts
+from tap_kommo_chats.sources.listing import ID_COLUMN, MARK_COLUMN, read_entry
+from tap_kommo_chats.sources.places import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,21 +19,6 @@ if TYPE_CHECKING:
 
 LINE_AT_MOST = 1024 * 1024
 """Characters of a line, or of the lines that are one row of a table. An id has 36."""
-
-_EXTRAS = {
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "abfs": "azure",
-    "abfss": "azure",
-    "az": "azure",
-    "http": "http",
-    "https": "http",
-}
-"""The extra that brings what fsspec needs, by the URL's scheme."""
-
-_SAID_AT_MOST = 200
 
 _Found: TypeAlias = "tuple[int, Mapping[str, object] | str]"
 """The number of a line, and what it says; or why it cannot be read."""
@@ -69,62 +50,16 @@ class FileSource:
             RunError: If the file cannot be opened, or breaks off.
         """
         read_lines = _READERS[file_format(self._location) or ".txt"]
-        with _opened(self._location, self._timeout) as file:
+        with opened("conversations_file", self._location, self._timeout) as file:
             for number, entry in read_lines(_Lines(file)):
                 where = f"Line {number} of conversations_file"
                 if isinstance(entry, str):
                     self._report(f"{where} {entry} and was left out")
+                elif MARK_COLUMN in entry:
+                    # Not an entry, but how far the search was that made the list.
+                    continue
                 elif conversation := read_entry(entry, FILE, where, self._report):
                     yield conversation
-
-
-@contextmanager
-def _opened(location: str, timeout: int) -> Iterator[TextIO]:
-    # Imported only by those who list conversations in a file.
-    import fsspec  # noqa: PLC0415
-
-    try:
-        with fsspec.open(
-            location,
-            "rt",
-            compression="gzip" if is_packed(location) else None,
-            encoding="utf-8-sig",
-            # A name that is not UTF-8 is one bad line, and not the end of the file.
-            errors="surrogateescape",
-            **timeouts(location, timeout),
-        ) as file:
-            yield cast("TextIO", file)
-    except ImportError as error:
-        scheme = urlsplit(location).scheme
-        remedy = (
-            f"pip install 'tap-kommo-chats[{_EXTRAS[scheme]}]'"
-            if scheme in _EXTRAS
-            else printable(str(error), _SAID_AT_MOST)
-        )
-        msg = f"conversations_file needs a package for {scheme}:// to be read: {remedy}"
-        raise RunError(msg) from None
-    except RunError:
-        raise
-    except Exception as error:  # noqa: BLE001 (see below)
-        # Each of the places fsspec reaches has errors of its own. Their text is left
-        # out, because it may quote a signed URL.
-        msg = (
-            f"conversations_file cannot be read ({_reason(error)}): check the setting, "
-            "that the file is there and whole, and that this user may read it"
-        )
-        raise RunError(msg) from None
-
-
-def _reason(error: BaseException) -> str:
-    """Tell why a file cannot be read, by what caused it first."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    if "timeout" in type(error).__name__.lower():
-        return "no answer in time: check the network, or raise request_timeout"
-    status, number = getattr(error, "status", None), getattr(error, "errno", None)
-    if type(status) is int:
-        return f"HTTP {status}"
-    return os.strerror(number) if type(number) is int else type(error).__name__
 
 
 class _LongLineError(Exception):

@@ -14,11 +14,17 @@ from typing import TypeAlias
 from tap_kommo_chats.identifiers import normal_id, segment_flaw
 from tap_kommo_chats.integers import read_id
 from tap_kommo_chats.records.conversations import Conversation
+from tap_kommo_chats.records.talks import Talk, read_talk
 from tap_kommo_chats.times import CALENDAR_MS, SECOND_MS, instant_ms
 
 ID_COLUMN = "conversation_id"
 TIME_COLUMN = "updated_at"
 ACCOUNT_COLUMN = "account_id"
+MARK_COLUMN = "searched"
+"""Of the line that tells how far a search was, in a list that searches made."""
+TALK_COLUMN = "talk_id"
+ORIGIN_COLUMN = "origin"
+BEGIN_COLUMN = "created_at"
 
 _TIMES_MS = range(946_684_800_000, CALENDAR_MS.stop)
 """From the year 2000 on. What is taken for an earlier time, such as 20250105, is none.
@@ -41,8 +47,9 @@ def read_entry(
     """Read one entry.
 
     Args:
-        entry: Its values by column: `conversation_id`, and `updated_at` and
-            `account_id` where there are such. Others are not looked at.
+        entry: Its values by column: `conversation_id`; where there are such,
+            `updated_at` and `account_id`; of a talk `talk_id`, `origin` and
+            `created_at`. Others are not looked at.
         source: The name of the source.
         where: The entry's place, such as `line 3 of conversations_file`.
         report: Is told what is wrong with the entry.
@@ -76,6 +83,25 @@ def read_entry(
         source,
         last_activity_ms,
         account_id=read_id(entry.get(ACCOUNT_COLUMN)),
+        talk=_talk(entry, conversation_id),
+    )
+
+
+def _talk(entry: Mapping[str, object], conversation_id: str) -> Talk | None:
+    """Read which talk an entry names; None when it names none."""
+    if entry.get(TALK_COLUMN) is None:
+        return None
+    try:
+        began_ms = read_time(entry.get(BEGIN_COLUMN))
+    except ValueError:
+        began_ms = None
+    return read_talk(
+        {
+            "talk_id": entry[TALK_COLUMN],
+            "chat_id": conversation_id,
+            "origin": entry.get(ORIGIN_COLUMN),
+            "created_at": None if began_ms is None else began_ms // SECOND_MS,
+        }
     )
 
 

@@ -87,16 +87,18 @@ CHATS = "chats"
 _SHOWN_AT_MOST = 60
 """Characters of a name or an id that are shown."""
 
-_OF_ALL = (VERSION, SEARCHED_UNTIL, EVENTS, NUMBERS, SHARD)
-_OF_MESSAGES = (*_OF_ALL, CONVERSATIONS, MADE_OF, OWED, TROUBLES, UNREAD)
+OF_A_SEARCH = (VERSION, SEARCHED_UNTIL, EVENTS, NUMBERS, SHARD)
+"""What a mark of searches may have."""
+
+_OF_MESSAGES = (*OF_A_SEARCH, CONVERSATIONS, MADE_OF, OWED, TROUBLES, UNREAD)
 _NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(MIRRORED, (VERSION, ROWS)),
     MESSAGES: _OF_MESSAGES,
     TALK_MESSAGES: (*_OF_MESSAGES, CHATS),
-    CONVERSATIONS_STREAM: _OF_ALL,
-    TALKS: _OF_ALL,
-    LEADS: (*_OF_ALL, ROWS, REFUSED),
-    CHAT_EVENTS: _OF_ALL,
+    CONVERSATIONS_STREAM: OF_A_SEARCH,
+    TALKS: OF_A_SEARCH,
+    LEADS: (*OF_A_SEARCH, ROWS, REFUSED),
+    CHAT_EVENTS: OF_A_SEARCH,
     RUNS: (),
 }
 """What the part of each stream may have."""

@@ -29,7 +29,8 @@ CREATE TABLE talks (
 CREATE INDEX talks_of_chats ON talks (chat_id) WHERE chat_id IS NOT NULL;
 CREATE TABLE sightings (
     talk_id INTEGER PRIMARY KEY,
-    seen_ms INTEGER NOT NULL
+    seen_ms INTEGER NOT NULL,
+    active_ms INTEGER NOT NULL
 );
 CREATE TABLE owners (
     kind TEXT,
@@ -53,10 +54,13 @@ CREATE TABLE others (
 # others read, it takes longer to get it back than the statement takes.
 _NOTE_SIGHTINGS = """
 INSERT INTO sightings
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),
+    json_extract(value, '$[2]')
 FROM json_each(?)
 WHERE true
-ON CONFLICT (talk_id) DO UPDATE SET seen_ms = max(seen_ms, excluded.seen_ms)
+ON CONFLICT (talk_id) DO UPDATE SET
+    seen_ms = max(seen_ms, excluded.seen_ms),
+    active_ms = max(active_ms, excluded.active_ms)
 """
 _NOTE_OTHERS = """
 INSERT OR IGNORE INTO others
@@ -67,6 +71,17 @@ _SINCE = """
 SELECT talk FROM talks LEFT JOIN sightings USING (talk_id)
 WHERE talk IS NOT NULL
 AND max(coalesce(seen_ms, 0), coalesce(updated_ms, 0)) >= ?
+ORDER BY talk_id
+"""
+_NOTE_ACTIVE = """
+INSERT INTO sightings
+SELECT talk_id, 0, ? FROM talks
+WHERE talk_id = ? AND talk IS NOT NULL AND chat_id IS NOT NULL
+ON CONFLICT (talk_id) DO UPDATE SET active_ms = max(active_ms, excluded.active_ms)
+"""
+_ACTIVE = """
+SELECT talk, active_ms FROM talks LEFT JOIN sightings USING (talk_id)
+WHERE talk IS NOT NULL AND chat_id IS NOT NULL
 ORDER BY talk_id
 """
 
@@ -121,13 +136,37 @@ class SeenTalks:
         )
         return list(_talks(found))
 
-    def note_sightings(self, sightings: Iterable[tuple[int, int]]) -> None:
+    def note_sightings(self, sightings: Iterable[tuple[int, int, int]]) -> None:
         """Note that something happened in talks.
 
         Args:
-            sightings: The talk, and when it happened, in milliseconds since 1970.
+            sightings: The talk; when it happened, in milliseconds since 1970; and that
+                time once more, or 0 where nothing new is in the conversation by it.
         """
         self._note(_NOTE_SIGHTINGS, sightings)
+
+    def note_active(self, talk_id: int, active_ms: int) -> bool:
+        """Note when something new was in a talk, as an earlier run knew.
+
+        Args:
+            talk_id: The talk.
+            active_ms: When that was, in milliseconds since 1970; 0 for never.
+
+        Returns:
+            Whether this run saw the talk, and knows its conversation.
+        """
+        return self._scratch.do(_NOTE_ACTIVE, (active_ms, talk_id)) > 0
+
+    def active(self) -> Iterator[tuple[Talk, int | None]]:
+        """Go through all talks that lead to a conversation, by their ids.
+
+        Yields:
+            Each, and when something new was in it last, in milliseconds since 1970;
+            None where no event told of anything.
+        """
+        for value, active_ms in self._scratch.rows(_ACTIVE):
+            for talk in _talks([(value,)]):
+                yield talk, active_ms or None
 
     def all(self, since_ms: int | None = None) -> Iterator[Talk]:
         """Go through all talks that are not gone, by their ids.

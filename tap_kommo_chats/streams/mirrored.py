@@ -53,6 +53,7 @@ class LeadsStream(MirroredStream):
     """The leads that talks name and those that changed, one record each."""
 
     name = "leads"
+    needs_search = True
     primary_keys = ("account_id", "lead_id")
     replication_key = "updated_at"
     shape: ClassVar[Shape] = LEADS.shape
@@ -62,6 +63,7 @@ class ChatEventsStream(MirroredStream):
     """The chat events that the run met, one record each."""
 
     name = "chat_events"
+    needs_search = True
     primary_keys = ("account_id", "event_id")
     replication_key = "happened_at"
     shape: ClassVar[Shape] = EVENTS.shape

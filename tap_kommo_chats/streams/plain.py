@@ -46,10 +46,12 @@ class PlainStream(Stream):
     Attributes:
         shape: What the records look like before anything is masked.
         needs_crm: Whether there is nothing of it without a CRM.
+        needs_search: Whether there is nothing of it where the CRM is not searched.
     """
 
     shape: ClassVar[Shape]
     needs_crm: ClassVar[bool] = False
+    needs_search: ClassVar[bool] = False
 
     # STATE goes out when the stream says so, and not by the number of records.
     STATE_MSG_FREQUENCY = sys.maxsize

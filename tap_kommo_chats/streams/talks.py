@@ -14,6 +14,7 @@ class TalksStream(PlainStream):
 
     name = "talks"
     needs_crm = True
+    needs_search = True
     primary_keys = ("account_id", "talk_id")
     replication_key = "updated_at"
     shape: ClassVar[Shape] = Shape(

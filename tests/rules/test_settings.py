@@ -33,6 +33,9 @@ CRM: dict[str, Any] = {
 }
 
 
+QUERY = "SELECT a::account_id, ':account_ids' WHERE b = :account_id"
+
+
 def problem_with(**given: object) -> str:
     """The one problem of an otherwise good configuration."""
     with pytest.raises(SettingsError) as raised:
@@ -156,6 +159,83 @@ def test_native_channels_need_the_crm() -> None:
     problem = problem_with(native_channels=True)
 
     assert problem.startswith("native_channels needs the CRM: write crm_url and")
+
+
+FOUND: dict[str, Any] = {"found_talks_file": "s3://bucket/north.jsonl.gz"}
+
+
+def test_what_searches_find_is_kept_where_it_is_said() -> None:
+    crm = parse_settings({**ALONE, **FOUND}).crm
+
+    assert crm is not None
+    assert crm.is_searched
+    assert crm.found_talks_file == FOUND["found_talks_file"]
+
+
+@pytest.mark.parametrize(
+    "place", ["found.csv", "found.txt.gz", "found", "https://host/found.jsonl", ""]
+)
+def test_found_talks_are_kept_in_json_lines_where_files_can_be(place: str) -> None:
+    assert problem_with(**CRM, found_talks_file=place).startswith("found_talks_file")
+
+
+@pytest.mark.parametrize(
+    "alone",
+    [FOUND, {"search_crm": False, **FILE}, {**SQL, "conversations_sql_query": QUERY}],
+)
+def test_what_belongs_to_a_search_needs_the_crm(alone: dict[str, Any]) -> None:
+    assert "needs the CRM" in problem_with(**alone)
+
+
+def test_a_search_for_other_runs_has_no_shard() -> None:
+    assert problem_with(**CRM, **FOUND, shard="1/2").endswith("leave it or shard out")
+
+
+@pytest.mark.parametrize("listed", [FILE, SQL])
+def test_where_another_run_searches_a_list_names_what_it_found(
+    listed: dict[str, Any],
+) -> None:
+    crm = parse_settings({**GOOD, **CRM, **listed, "search_crm": False}).crm
+
+    assert crm is not None
+    assert not crm.is_searched
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {**FILE, **FOUND},
+        {**FILE, "talk_ids": "1-5"},
+    ],
+)
+def test_a_run_that_does_not_search_has_a_list_and_nothing_of_a_search(
+    given: dict[str, Any],
+) -> None:
+    assert problem_with(**CRM, search_crm=False, **given).startswith("search_crm is f")
+
+
+def test_whether_the_crm_is_searched_is_true_or_false() -> None:
+    assert problem_with(**CRM, search_crm="maybe").startswith("search_crm is neither")
+
+
+@pytest.mark.parametrize("listed", [FILE, SQL])
+def test_a_list_of_found_talks_needs_no_channel_of_ones_own(
+    listed: dict[str, Any],
+) -> None:
+    settings = parse_settings(
+        {**ALONE, **listed, "search_crm": False, "native_channels": True}
+    )
+
+    assert not settings.has_channel
+
+
+def test_a_query_of_one_account_has_its_number() -> None:
+    sql = parse_settings({**GOOD, **CRM, **SQL, "conversations_sql_query": QUERY}).sql
+
+    assert sql is not None
+    assert sql.needs_account
+    assert sql.query_of(42) == "SELECT a::account_id, ':account_ids' WHERE b = 42"
 
 
 def test_talk_ids_are_a_range_of_numbers() -> None:

@@ -249,3 +249,33 @@ def test_a_conversation_with_an_unusable_time_is_read_as_if_it_had_just_changed(
     assert conversation.last_activity_ms is not None
     assert conversation.last_activity_ms >= before_ms
     assert line.startswith("Line 7 has an updated_at that is no time from the year")
+
+
+@pytest.mark.parametrize("began", [1_736_072_430, "2025-01-05T10:20:30Z"])
+def test_an_entry_may_name_a_talk_of_its_conversation(began: object) -> None:
+    found, said = read(
+        conversation_id=ID, talk_id="42", origin="waba", created_at=began
+    )
+
+    assert found is not None
+    assert found.talk is not None
+    assert (found.talk.talk_id, found.talk.chat_id) == (42, ID)
+    assert (found.talk.origin, found.talk.began_ms) == ("waba", MOMENT_MS)
+    assert said == []
+
+
+@pytest.mark.parametrize("value", [None, "", 0, -1, "x", 1.5])
+def test_what_is_no_number_of_a_talk_names_none(value: object) -> None:
+    found, _ = read(conversation_id=ID, talk_id=value)
+
+    assert found is not None
+    assert found.talk is None
+
+
+@pytest.mark.parametrize("value", [None, "yesterday", 5])
+def test_a_talk_may_not_tell_when_it_began(value: object) -> None:
+    found, _ = read(conversation_id=ID, talk_id=42, created_at=value)
+
+    assert found is not None
+    assert found.talk is not None
+    assert found.talk.began_ms == 0

@@ -82,7 +82,7 @@ def test_since_a_time_are_talks_that_changed_or_were_seen_from_then_on(
 ) -> None:
     seen.keep([talk(1, updated_at=5), talk(2, updated_at=5), talk(3, updated_at=9)])
 
-    seen.note_sightings([(1, 9000), (1, 3000), (2, 8999), (99, 9000)])
+    seen.note_sightings([(1, 9000, 0), (1, 3000, 0), (2, 8999, 0), (99, 9000, 0)])
 
     assert ids(seen.all(since_ms=9000)) == [1, 3]
 
@@ -109,3 +109,29 @@ def test_talks_of_other_channels_count_once_each(seen: SeenTalks) -> None:
 
     assert seen.others(9) == [("waba", 2), ("facebook", 1)]
     assert seen.others(1) == [("waba", 2)]
+
+
+def test_the_last_activity_of_a_talk_is_what_this_run_or_an_earlier_one_knew(
+    seen: SeenTalks,
+) -> None:
+    seen.keep([talk(1), talk(2), talk(3)])
+    # That of the second is a closing.
+    seen.note_sightings([(1, 9000, 9000), (1, 7000, 7000), (2, 9000, 0)])
+
+    assert seen.note_active(2, 4000)
+    assert seen.note_active(1, 4000)
+    assert not seen.note_active(99, 4000)
+
+    found = {each.talk_id: active_ms for each, active_ms in seen.active()}
+    assert found == {1: 9000, 2: 4000, 3: None}
+
+
+def test_a_talk_that_leads_to_no_conversation_is_not_handed_on(
+    seen: SeenTalks,
+) -> None:
+    seen.keep([talk(1, chat_id=""), talk(2)])
+    seen.note_gone(3)
+
+    assert not seen.note_active(1, 4000)
+    assert not seen.note_active(3, 4000)
+    assert [each.talk_id for each, _ in seen.active()] == [2]

@@ -102,6 +102,28 @@ def test_a_visit_of_a_talk_brings_nothing_of_the_next_one(
     assert said(third) == []
 
 
+@MODES
+def test_a_talk_that_began_empty_brings_nothing_of_the_one_before(
+    account: NativeAccount,
+    whole_chat: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    account.crm.terms = Terms(whole_chat=whole_chat)
+    account.open_talk(1, "a")
+    account.say(1)
+    account.now += 2 * DAY
+    first = account.run()
+    account.open_talk(2, "a")
+    account.now += 2 * DAY
+    second = account.run(first.state)
+    new = account.say(2)
+    account.now += 2 * DAY
+
+    third = account.run(second.state)
+
+    assert said(second) == []
+    assert talks_of(third) == {new: 2}
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["say", "open", "run"]), st.integers(0, 2)), max_size=14
 )

@@ -1,0 +1,149 @@
+"""The file of all talks that searches of the CRM found, for runs that do not search.
+
+Each line is a talk, as a list of conversations has it:
+
+    {"searched": {...}, "account_id": 28805383}
+    {"conversation_id": "...", "talk_id": 42, "origin": "waba",
+     "created_at": 1764000000, "updated_at": 1764500000000, "account_id": 28805383}
+
+The first line is the mark of the searches that made it, as the state has one for a
+stream. So for a file that is lost, or put back from a copy, the next search makes up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_kommo_chats.errors import RunError, StateError
+from tap_kommo_chats.integers import read_id
+from tap_kommo_chats.sources.listing import (
+    ACCOUNT_COLUMN,
+    BEGIN_COLUMN,
+    ID_COLUMN,
+    MARK_COLUMN,
+    ORIGIN_COLUMN,
+    TALK_COLUMN,
+    TIME_COLUMN,
+)
+from tap_kommo_chats.sources.places import is_there, opened, replaced
+from tap_kommo_chats.state.layout import OF_A_SEARCH, check_part
+from tap_kommo_chats.state.search_mark import SearchMark
+from tap_kommo_chats.times import SECOND_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from tap_kommo_chats.records.accounts import Account
+    from tap_kommo_chats.records.talks import Talk
+    from tap_kommo_chats.state.seen_talks import SeenTalks
+
+SETTING = "found_talks_file"
+
+_USELESS = (
+    f"{SETTING} holds what no search of this account wrote: name another file, or "
+    "remove this one, and the next run searches the CRM from the beginning"
+)
+
+
+class FoundTalks:
+    """The file. It is read before a search, and replaced after it.
+
+    Attributes:
+        mark: Up to when the CRM was searched for it.
+    """
+
+    def __init__(self, location: str, timeout: int, account: Account) -> None:
+        """Read its mark.
+
+        Args:
+            location: A path or a URL.
+            timeout: Seconds to wait for a server.
+            account: Whose talks they are.
+
+        Raises:
+            RunError: If it cannot be read, or is no such file, or another account's.
+        """
+        self._location = location
+        self._timeout = timeout
+        self._account = account
+        self._part: dict[str, Any] = {}
+        self._is_there = is_there(SETTING, location, timeout)
+        if self._is_there:
+            with opened(SETTING, location, timeout) as file:
+                self._part = self._read_mark(file)
+        self.mark = SearchMark(self._part)
+
+    def keep(self, seen: SeenTalks) -> None:
+        """Write all talks that this search saw, beside those that it did not.
+
+        Args:
+            seen: The talks that it saw.
+
+        Raises:
+            RunError: If the file cannot be written. Then it stays as it was.
+        """
+        with replaced(SETTING, self._location, self._timeout) as file:
+            file.write(
+                _line({MARK_COLUMN: self._part, ACCOUNT_COLUMN: self._account.number})
+            )
+            for line in self._others(seen):
+                file.write(line)
+            for talk, active_ms in seen.active():
+                file.write(_line(self._entry(talk, active_ms)))
+        self._is_there = True
+
+    def _others(self, seen: SeenTalks) -> Iterator[str]:
+        """Yield the lines of talks that were not seen. Of others the time counts."""
+        if not self._is_there:
+            return
+        with opened(SETTING, self._location, self._timeout) as file:
+            file.readline()
+            for line in file:
+                entry = _decoded(line)
+                talk_id = read_id(entry.get(TALK_COLUMN))
+                active_ms = entry.get(TIME_COLUMN)
+                if talk_id is None or type(active_ms) not in {int, type(None)}:
+                    raise RunError(_USELESS)
+                if not seen.note_active(talk_id, active_ms or 0):
+                    yield line
+
+    def _read_mark(self, file: TextIO) -> dict[str, Any]:
+        head = _decoded(file.readline())
+        part = head.get(MARK_COLUMN)
+        try:
+            check_part(SETTING, part, OF_A_SEARCH)
+        except StateError:
+            raise RunError(_USELESS) from None
+        if head.get(ACCOUNT_COLUMN) != self._account.number:
+            raise RunError(_USELESS)
+        return dict(part) if isinstance(part, dict) else {}
+
+    def _entry(self, talk: Talk, active_ms: int | None) -> dict[str, object]:
+        times = (active_ms or talk.updated_ms or 0, talk.began_ms)
+        return {
+            ID_COLUMN: talk.chat_id,
+            TALK_COLUMN: talk.talk_id,
+            ORIGIN_COLUMN: talk.origin,
+            BEGIN_COLUMN: talk.began_ms // SECOND_MS or None,
+            # A time before that is none, and would not be read.
+            TIME_COLUMN: max(times) or None,
+            ACCOUNT_COLUMN: read_id(talk.value.get("account_id"))
+            or self._account.number,
+        }
+
+
+def _line(entry: dict[str, object]) -> str:
+    return msgspec.json.encode(entry).decode() + "\n"
+
+
+def _decoded(line: str) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(line)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise RunError(_USELESS)
+    return value

@@ -595,16 +595,20 @@ def stop_all_runs(airflow: Airflow) -> None:
 
 
 def native_crm() -> CrmStore:
-    """Make the CRM of an account without a channel of its own."""
+    """Make the CRM of another account, without a channel of its own."""
     crm = CrmStore()
     crm.account["id"] += 2
+    account = {"account_id": crm.account["id"]}
     for number in range(1, 7):
-        # Of one chat, two talks: one in each shard, in the end.
-        chat = f"chat-{(number + 1) // 2}"
+        # Each chat has two talks, which need not be of one shard.
+        chat = (number + 1) // 2
         at = MOMENT + number * DAY
-        crm.open_talk(number, chat, at, origin="waba", contact_id=(number + 1) // 2)
+        native = {"origin": "waba", "contact_id": chat, **account}
+        crm.open_talk(number, f"chat-{chat}", at, **native)
         for second in range(3):
             crm.add_message(number, at + second)
+    for event in crm.events.all():
+        event.update(account)
     return crm
 
 

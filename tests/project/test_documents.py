@@ -274,7 +274,12 @@ def keep_talks(conversation_ids: Sequence[str], file: Path) -> None:
     """Write what a search of the CRM keeps, with a talk for each conversation."""
     with gzip.open(file, "wt", encoding="utf-8") as lines:
         for number, id_ in enumerate(conversation_ids, start=1):
-            talk = {"conversation_id": id_, "talk_id": number, "origin": OWN_ORIGIN}
+            talk = {
+                "conversation_id": id_,
+                "talk_id": number,
+                "origin": OWN_ORIGIN,
+                "account_id": ACCOUNT_ID,
+            }
             lines.write(f"{json.dumps(talk)}\n")
 
 

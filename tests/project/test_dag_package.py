@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tap_kommo_chats.sharding import Shard
 from tests.support.airflow import ROOT, install
 
 TARGETS = ("target-postgres", "target-snowflake", "target-bigquery", "target-duckdb")
@@ -132,18 +133,18 @@ def test_one_task_at_a_time_writes_to_a_file(parsed: dict[str, Any]) -> None:
     assert parsed["dags"]["target-postgres"]["load"] == 1
 
 
-def test_a_place_for_what_searches_find_reaches_the_tap_of_search_and_shards(
-    tmp_path: Path,
-) -> None:
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a DAG with a place for what searches find tells the tap."""
     install()
     north = {"crm_url": "https://north.kommo.com", "crm_access_token": "token"}
     kommo = {"conn_type": "generic", "extra": {"north": north}}
     accounts = {"north": {"native_channels": True, "shards": 2}}
 
-    told = run(
+    return run(
         _TELL,
         FOUND_TALKS,
-        tmp_path,
+        tmp_path_factory.mktemp("told"),
         {
             "PYTHONPATH": str(ROOT / "orchestrate" / "dags"),
             "AIRFLOW_CONN_KOMMO": json.dumps(kommo),
@@ -151,6 +152,10 @@ def test_a_place_for_what_searches_find_reaches_the_tap_of_search_and_shards(
         },
     )
 
+
+def test_a_place_for_what_searches_find_reaches_the_tap_of_search_and_shards(
+    told: dict[str, Any],
+) -> None:
     assert told["listed"] == {
         "searches": [{"accounts": ["north"], "shard": "1/1"}],
         "readings": [{"accounts": ["north"], "shard": f"{n}/2"} for n in (1, 2)],
@@ -161,3 +166,11 @@ def test_a_place_for_what_searches_find_reaches_the_tap_of_search_and_shards(
     assert told["search"]["found_talks_file"] == place
     assert told["read"]["conversations_file"] == place
     assert (told["read"]["search_crm"], told["read"]["shard"]) == (False, "2/2")
+
+
+def test_where_one_task_runs_at_a_time_it_has_all_requests_also_as_a_shard(
+    told: dict[str, Any],
+) -> None:
+    for name in ("search", "read"):
+        shard = Shard.parse(told[name].get("shard", "1/1"))
+        assert told[name]["requests_per_second"] // shard.of == 7

@@ -142,6 +142,11 @@ def _hides_what_is_asked_for(field: str) -> bool:
     }
 
 
+def shards_in(shard: str) -> int:
+    """Tell of how many shards one is, such as 8 of `2/8`."""
+    return int(shard.partition("/")[2])
+
+
 def label(accounts: list[str], shard: str) -> str:
     """Name a task for an operator: `north 2/8`, or the first and last of a group.
 

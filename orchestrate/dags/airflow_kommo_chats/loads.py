@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_kommo_chats import accounts as of_accounts
 from airflow_kommo_chats import handover, targets
 from airflow_kommo_chats.given import said_of
-from airflow_kommo_chats.jobs import label
+from airflow_kommo_chats.jobs import label, shards_in
 from airflow_kommo_chats.meltano import HeldError, LoadError
 from airflow_kommo_chats.mistakes import MistakeError
 from airflow_kommo_chats.operators import MeltanoOperator
@@ -115,7 +115,8 @@ class Load(MeltanoOperator):
         settings, secret = said_of(account)
         return {
             **of_accounts.with_secret(settings, secret),
-            "requests_per_second": self.requests_per_second,
+            # The tap takes from it the part of one shard, whose pace this is.
+            "requests_per_second": self.requests_per_second * shards_in(self.shard),
             "shard": self.shard,
         }
 

@@ -141,7 +141,7 @@ $(UV): requirements/uv.txt | python
 	  exit 1; }
 	@rm -rf .tools
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-	  '$(PYTHON_FOUND)' -m pip install --quiet --target $(UV_HOME) \
+	  '$(PYTHON_FOUND)' -m pip install --quiet --no-cache-dir --target $(UV_HOME) \
 	  --require-hashes --only-binary :all: --requirement $< || { $(NO_INDEX); exit 1; }
 	@touch $@
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,7 +23,6 @@ from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sandbox import Sandbox
 
@@ -186,3 +186,42 @@ def test_set_up_without_an_index_names_the_variables(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "SSL_CERT_FILE (uv) and PIP_CERT (pip)" in done.stderr
     assert not (tmp_path / ".tools" / "uv" / "site-packages" / "bin").exists()
+
+
+@LONG
+def test_all_that_is_set_up_lies_in_the_project(tmp_path: Path) -> None:
+    project, home = tmp_path / "project", tmp_path / "home"
+    home.mkdir()
+    shutil.copytree(
+        ROOT,
+        project,
+        # What is in no commit, and what setting up does not need.
+        ignore=shutil.ignore_patterns(".*", "__pycache__", "tests", "output", "dist"),
+    )
+    make = shutil.which("make")
+    assert make
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match("XDG_|PIP_CACHE_DIR|UV_CACHE_DIR", name)
+        # Other tools of a developer keep things at home as soon as they are asked.
+    } | {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+
+    def made(*arguments: str) -> str:
+        return subprocess.run(
+            [make, *arguments, f"PYTHON={sys.executable}"],
+            cwd=project,
+            env=env,
+            check=True,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=300,
+        ).stdout
+
+    cache = made("--silent", "--eval=cache: ; echo $$UV_CACHE_DIR", "cache")
+    # What this folder has need not be fetched once more.
+    made("setup", f"UV_CACHE_DIR={ROOT / '.uv-cache'}")
+
+    assert Path(cache.strip()).is_relative_to(project)
+    assert (project / ".venv" / "bin" / "tap-kommo-chats").exists()
+    assert not list(home.rglob("*"))

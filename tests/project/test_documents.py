@@ -230,6 +230,12 @@ def installs_a_package_of_this_folder(_place: Place, line: str) -> None:
     assert (ROOT / folder / "pyproject.toml").exists()
 
 
+def would_install_a_group(place: Place, line: str) -> None:
+    """Let uv say what it would install, in an environment that is the tests'."""
+    said = shell(f"cd {ROOT} && {place.folder}/{line} --dry-run", place.folder)
+    assert "Would install" in said
+
+
 def is_an_extra_of_meltano(_place: Place, line: str) -> None:
     """Look up an extra that a command installs."""
     extra = shlex.split(line)[-1].removeprefix("meltano[").removesuffix("]")
@@ -321,6 +327,7 @@ WAYS = (
     Way(PROGRAM + r"tap-kommo-chats .*--config.*", reads),
     Way(r"export [A-Z_]+=.*", is_taken_by_a_shell),
     Way(r"pip install \./\S+", installs_a_package_of_this_folder),
+    Way(PROGRAM + r"uv sync .*", would_install_a_group),
     Way(r"pip install 'meltano\[\w+\]'", is_an_extra_of_meltano),
     Way(PROGRAM + r"meltano install .*", installs_plugins),
     Way(PROGRAM + r"meltano --env-file=.*", searches_once_for_all_shards, [LONG]),

@@ -54,3 +54,23 @@ def test_each_run_reads_what_came_since_the_last(
             ("m1",),
         ]
         assert database.execute("SELECT messages FROM runs").fetchall() == [(1,), (1,)]
+
+
+@LONG
+def test_meltano_shows_records_at_its_level_of_debug_and_the_tap_none_at_its_own(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    message = {"id": "m", "text": "words of a customer"}
+    sandbox.store.add(A, {"timestamp": 1_700_000_000, "message": message})
+    project = ForeignProject(tmp_path)
+
+    def shows_it(*options: str, **env: str) -> bool:
+        ended = project.meltano(
+            *(*options, "run", "--no-install", "--full-refresh", TAP, "target-jsonl"),
+            env={**settings_for(sandbox), **env},
+        )
+        assert ended.code == 0, ended.said
+        return "words of a customer" in ended.said
+
+    assert shows_it("--log-level=debug")
+    assert not shows_it(TAP_KOMMO_CHATS_LOGLEVEL="DEBUG")

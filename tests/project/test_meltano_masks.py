@@ -5,6 +5,7 @@ Each is run as an operator runs it, in a project of its own that has the tap's b
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,18 @@ def test_a_map_of_meltano_yml_is_on_though_it_says_null(
 
     assert PHONE not in json.dumps(record)
     assert record["message"]["text"] == "words"
+
+
+@LONG
+def test_what_maps_are_given_by_the_environment_reaches_them(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    maps = {"who": "sha256(config['pepper'] + sender['phone'])", "sender": None}
+    settings["TAP_KOMMO_CHATS_STREAM_MAPS"] = json.dumps({"chat_history": maps})
+    settings["TAP_KOMMO_CHATS_STREAM_MAP_CONFIG"] = json.dumps({"pepper": "pepper"})
+
+    hashed = hashlib.sha256(f"pepper{PHONE}".encode()).hexdigest()
+    assert loaded(tmp_path, settings)["who"] == hashed
 
 
 @LONG

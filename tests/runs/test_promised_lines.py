@@ -136,9 +136,11 @@ def test_a_setting_of_the_environment_that_is_no_object_is_named_and_not_shown(
     ("option", "content", "flaw"),
     [
         ("--config", None, "is not there"),
+        ("--config", b"", "is empty"),
         ("--config", b'{"channel_secret":\n "hush', "is no JSON (line 2, column 2)"),
         ("--state", None, "is not there"),
         ("--state", b"", "is empty"),
+        ("--state", b'{"hush', "is no JSON (line 1, column 2)"),
         ("--state", b"[]", "holds a list and no JSON object"),
         ("--catalog", b"\xff", "is no text in UTF-8"),
     ],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "localhost/tap-kommo-chats"
@@ -66,12 +66,15 @@ class Image:
         """Who runs in it."""
         return int(self.config["User"].partition(":")[0])
 
-    def run(self, volume: Path, *command: str) -> Ran:
+    def run(
+        self, volume: Path, *command: str, env: Mapping[str, str] | None = None
+    ) -> Ran:
         """Run a command read-only, offline, and as its user.
 
         Args:
             volume: What may be written.
             command: What the entry point is given.
+            env: More for the environment than the image and the sandbox say.
         """
         os.chown(volume, self.user, self.user)
         done = subprocess.run(
@@ -84,9 +87,10 @@ class Image:
                     "root": str(self.root),
                     "volume": str(volume),
                     "command": [*self.config["Entrypoint"], *command],
-                    "environment": dict(
-                        line.partition("=")[::2] for line in self.config["Env"]
-                    ),
+                    "environment": {
+                        **dict(line.partition("=")[::2] for line in self.config["Env"]),
+                        **(env or {}),
+                    },
                     "folder": self.config["WorkingDir"],
                     "user": self.user,
                 }
@@ -102,31 +106,55 @@ class Image:
         return Ran(*json.loads(done.stdout.splitlines()[-1]))
 
 
-@contextmanager
-def built(folder: Path) -> Iterator[Image]:
-    """Build the image by `make image`, in a store of its own.
+@dataclass(frozen=True)
+class Builder:
+    """Builds images by `make image`, in a store of its own.
 
-    Args:
-        folder: Gets the store.
+    Attributes:
+        folder: Has the store.
+        has_overlays: Whether a layer takes the room of what is in it alone. Where it
+            takes that of all below it too, images are built without.
     """
-    storage = folder / "storage.conf"
-    storage.write_text(
-        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder / "graph"}"\n'
-        f'runroot = "{folder / "run"}"\n',
-        encoding="utf-8",
-    )
-    environment = {
-        **os.environ,
-        "BUILDAH_ISOLATION": "chroot",
-        "CONTAINERS_STORAGE_CONF": str(storage),
-        "STORAGE_DRIVER": "vfs",
-    }
 
-    def step(*command: str, seconds: float = _STEP_SECONDS) -> str:
+    folder: Path
+    has_overlays: bool
+
+    def build(self, target: str) -> Image:
+        """Build an image, and lay its files where they can be seen.
+
+        Args:
+            target: The stage of the Containerfile.
+
+        Raises:
+            ImageError: If it cannot be built.
+        """
+        name = NAME if target == "load" else f"{NAME}-{target}"
+        self.step(
+            *("make", "image", "ENGINE=buildah", f"TARGET={target}"),
+            f"PYTHON={sys.executable}",
+        )
+        container = self.step("buildah", "from", "--pull-never", name)
+        root = Path(self.step("buildah", "mount", container))
+        config = json.loads(self.step("buildah", "inspect", "--type=image", name))
+        return Image(root, config["OCIv1"]["config"])
+
+    def step(self, *command: str, seconds: float = _STEP_SECONDS) -> str:
+        """Run a command on the store, and return what it wrote.
+
+        Raises:
+            ImageError: If it fails.
+        """
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=environment,
+            env={
+                **os.environ,
+                "BUILDAH_ISOLATION": "chroot",
+                # What the images have in common is built once.
+                "BUILDAH_LAYERS": "true" if self.has_overlays else "false",
+                "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
+                "STORAGE_DRIVER": "overlay" if self.has_overlays else "vfs",
+            },
             capture_output=True,
             check=False,
             encoding="utf-8",
@@ -136,29 +164,54 @@ def built(folder: Path) -> Iterator[Image]:
             raise ImageError(done.stdout + done.stderr)
         return done.stdout.strip()
 
+
+@contextmanager
+def builder(folder: Path) -> Iterator[Builder]:
+    """Have what images are built from, and remove all of it in the end.
+
+    Args:
+        folder: Gets the store.
+    """
+    (folder / "storage.conf").write_text(
+        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder / "graph"}"\n'
+        f'runroot = "{folder / "run"}"\n',
+        encoding="utf-8",
+    )
+    found = Builder(folder, _may_overlay(folder))
     try:
-        step("buildah", "pull", BASE, seconds=_PULL_SECONDS)
-    except (ImageError, subprocess.TimeoutExpired):
-        _make_base(folder, step)
-    step("make", "image", "ENGINE=buildah", f"PYTHON={sys.executable}")
-    container = step("buildah", "from", "--pull-never", NAME)
-    root = Path(step("buildah", "mount", container))
-    config = json.loads(step("buildah", "inspect", "--type=image", NAME))
-    try:
-        yield Image(root, config["OCIv1"]["config"])
+        try:
+            found.step("buildah", "pull", BASE, seconds=_PULL_SECONDS)
+        except (ImageError, subprocess.TimeoutExpired):
+            _make_base(found)
+        yield found
+        found.step("buildah", "umount", "--all")
     finally:
-        step("buildah", "umount", container)
         shutil.rmtree(folder / "graph", ignore_errors=True)
 
 
-def _make_base(folder: Path, step: Any) -> None:
+def _may_overlay(folder: Path) -> bool:
+    """Tell whether folders may be laid over each other here."""
+    parts = {name: folder / name for name in ("lowerdir", "upperdir", "workdir")}
+    for path in parts.values():
+        path.mkdir()
+    options = ",".join(f"{name}={path}" for name, path in parts.items())
+    script = 'mount -t overlay overlay -o "$1" "$2"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", options, folder / "lowerdir"],  # noqa: S607 (Debian's own)
+        check=False,
+        capture_output=True,
+    )
+    return done.returncode == 0
+
+
+def _make_base(found: Builder) -> None:
     """Make what a registry would have given."""
-    archive = folder / "base.tar"
-    step(
+    archive = found.folder / "base.tar"
+    found.step(
         *("mmdebstrap", "--variant=minbase", "--include=ca-certificates"),
         *("bookworm", str(archive)),
     )
-    container = step("buildah", "from", "scratch")
-    step("buildah", "add", container, str(archive), "/")
-    step("buildah", "commit", "--rm", container, BASE)
+    container = found.step("buildah", "from", "scratch")
+    found.step("buildah", "add", container, str(archive), "/")
+    found.step("buildah", "commit", "--rm", container, BASE)
     archive.unlink()

@@ -48,8 +48,9 @@ def main() -> None:
         done = subprocess.run(
             given["command"],
             env={
-                **given["environment"],
                 **{f"TAP_KOMMO_CHATS_{name}": text for name, text in settings.items()},
+                **_of_airflow(sandbox),
+                **given["environment"],
             },
             preexec_fn=lambda: _enter(root, given["folder"], given["user"]),
             capture_output=True,
@@ -58,6 +59,24 @@ def main() -> None:
         )
         messages = sum(map(store.size, store.conversation_ids()))
     print(json.dumps([done.returncode, done.stdout + done.stderr, messages]))  # noqa: T201 (its answer)
+
+
+def _of_airflow(sandbox: Sandbox) -> dict[str, str]:
+    """Tell an Airflow of the same account, and of a file to load it into."""
+    (one, *_) = sandbox.store.conversation_ids()
+    kommo = {
+        "conn_type": "generic",
+        "password": sandbox.secret,
+        "extra": {"north": {"api_url": sandbox.url}},
+    }
+    account = {"scope_id": sandbox.scope_id, "conversation_ids": [one]}
+    return {
+        "AIRFLOW_CONN_KOMMO": json.dumps(kommo),
+        "AIRFLOW_CONN_KOMMO_WAREHOUSE": json.dumps(
+            {"conn_type": "generic", "host": "/data/airflow.duckdb"}
+        ),
+        "AIRFLOW_VAR_KOMMO_ACCOUNTS": json.dumps({"north": account}),
+    }
 
 
 def _enter(root: Path, folder: str, user: int) -> None:

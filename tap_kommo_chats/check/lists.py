@@ -54,7 +54,8 @@ class Lists:
         given = (id_ for id_ in settings.conversation_ids if id_ not in self._ignored)
         self.first = next(given, None)
         if (file := settings.conversations_file) is not None:
-            source = FileSource(file, self._report, settings.request_timeout)
+            timeout = settings.request_timeout
+            source = FileSource(file, self._report, timeout, has_talks=crm is not None)
             self._look_at("conversations_file", source)
         if (sql := settings.sql) is None:
             return
@@ -64,7 +65,9 @@ class Lists:
                 self.lines.append(Line(name, Level.FAILED, _NO_NUMBER))
                 return
             query = sql.query_of(account_id)
-        self._look_at(name, SQLSource(sql.url, query, self._report))
+        has_talks = crm is not None
+        rows = SQLSource(sql.url, query, self._report, has_talks=has_talks)
+        self._look_at(name, rows)
 
     def _may_be_read(self, found: Conversation) -> bool:
         """Tell whether the Chats API may be asked for a conversation."""

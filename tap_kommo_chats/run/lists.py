@@ -88,12 +88,15 @@ class Lists:
         return directory.account.number
 
     def _given(self) -> Iterator[Source]:
-        settings = self._settings
-        if settings.conversations_file is not None:
-            file = settings.conversations_file
-            yield FileSource(file, self._report, settings.request_timeout)
-        if settings.sql is not None:
-            yield SQLSource(settings.sql.url, self._query(settings.sql), self._report)
+        settings, report = self._settings, self._report
+        file, sql = settings.conversations_file, settings.sql
+        # Without the CRM nobody knows which channel is one's own.
+        has_talks = settings.crm is not None
+        if file is not None:
+            timeout = settings.request_timeout
+            yield FileSource(file, report, timeout, has_talks=has_talks)
+        if sql is not None:
+            yield SQLSource(sql.url, self._query(sql), report, has_talks=has_talks)
 
     def _query(self, sql: SQLSettings) -> str:
         if not sql.needs_account or self._directory is None:

@@ -30,7 +30,9 @@ _TOO_LONG = f"is longer than {LINE_AT_MOST} characters"
 class FileSource:
     """A file with one conversation a line. It is read line by line, never whole."""
 
-    def __init__(self, location: str, report: Report, timeout: int) -> None:
+    def __init__(
+        self, location: str, report: Report, timeout: int, *, has_talks: bool = False
+    ) -> None:
         """Keep where it is; it is opened when it is iterated.
 
         Args:
@@ -38,10 +40,12 @@ class FileSource:
                 `file_format` knows.
             report: Is told of each line that is not as it should be.
             timeout: Seconds to wait for a server to connect or to send something.
+            has_talks: Whether a line may name a talk.
         """
         self._location = location
         self._report = report
         self._timeout = timeout
+        self._has_talks = has_talks
 
     def __iter__(self) -> Iterator[Conversation]:
         """Yield the conversations in the file's order.
@@ -55,10 +59,12 @@ class FileSource:
                 where = f"Line {number} of conversations_file"
                 if isinstance(entry, str):
                     self._report(f"{where} {entry} and was left out")
-                elif MARK_COLUMN in entry:
+                elif MARK_COLUMN in entry and ID_COLUMN not in entry:
                     # Not an entry, but how far the search was that made the list.
                     continue
-                elif conversation := read_entry(entry, FILE, where, self._report):
+                elif conversation := read_entry(
+                    entry, FILE, where, self._report, has_talks=self._has_talks
+                ):
                     yield conversation
 
 

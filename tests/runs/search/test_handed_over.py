@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sandbox import ACCOUNT_ID, CRM_ROOT, OWN_ORIGIN, ConversationStore, Sandbox, Terms
 from tap_kommo_chats.errors import IncompleteRunError, RunError
 from tap_kommo_chats.tap import TapKommoChats
+from tap_kommo_chats.times import format_instant
 from tests.support.account import DAY, HOUR, SECOND, START, WABA
 from tests.support.native import NativeAccount, said
 from tests.support.tap import captured_output
@@ -418,6 +419,50 @@ def test_talks_of_channels_that_are_not_looked_at_are_passed_over(
     assert said(output) == [new]
     assert account.talks_asked() == [1]
     assert account.asked() == []
+
+
+def test_a_talk_whose_number_cannot_be_read_is_reported_and_not_taken_for_one_s_own(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    list_in({"conversation_id": "a", "talk_id": "x", "origin": WABA})
+
+    _, error = account.try_config(account.reading("1/1"), None)
+
+    assert isinstance(error, IncompleteRunError)
+    assert account.asked() == []
+
+
+def test_without_their_beginnings_talks_keep_the_messages_that_they_give(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    expected = {}
+    for talk_id in (1, 2):
+        account.open_talk(talk_id, "a")
+        expected[account.say(talk_id)] = talk_id
+        account.now += DAY
+    list_in(*({"conversation_id": "a", "talk_id": n, "origin": WABA} for n in (1, 2)))
+
+    rows = account.read().records_of("talk_messages")
+
+    assert {row["message_id"]: row["talk_id"] for row in rows} == expected
+
+
+def test_a_talk_that_began_on_some_day_is_read_from_its_beginning(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    entries = []
+    for talk_id in (1, 2):
+        account.now += 2 * DAY
+        account.open_talk(talk_id, "a")
+        new = account.say(talk_id)
+        account.now += SECOND
+        day = format_instant(account.now)[:10]
+        entries.append({"talk_id": talk_id, "origin": WABA, "created_at": day})
+        list_in(*({"conversation_id": "a", **entry} for entry in entries))
+
+        output = account.read(lookback_days=0)
+
+        assert new in said(output)
 
 
 def test_an_entry_without_a_talk_is_a_conversation_of_the_own_channel(

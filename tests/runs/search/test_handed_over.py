@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from sandbox import CrmRequest
     from tests.support.tap import Output
 
 READ = ("chat_history", "talk_messages", "conversations", "runs")
+MARK = '{"searched": {}, "account_id": ACCOUNT}\n'
 CHATS = ("c0", "c1", "c2")
 """The first is of the channel of one's own."""
 
@@ -72,7 +74,8 @@ class Shared(NativeAccount):
 
     def kept(self) -> dict[int, dict[str, Any]]:
         """What the file has of each talk."""
-        _, *lines = self.file.read_text("utf-8").splitlines()
+        mark, *lines, end = self.file.read_text("utf-8").splitlines()
+        assert mark == end
         entries = [json.loads(line) for line in lines]
         assert len(entries) == len({entry["talk_id"] for entry in entries})
         return {entry["talk_id"]: entry for entry in entries}
@@ -258,7 +261,7 @@ def test_a_packed_file_is_packed(account: Shared, tmp_path: Path) -> None:
     account.search()
     account.read()
 
-    assert len(gzip.decompress(account.file.read_bytes()).splitlines()) == 2
+    assert len(gzip.decompress(account.file.read_bytes()).splitlines()) == 3
     assert native_of(*all_of(account)) == Counter([new])
 
 
@@ -328,8 +331,9 @@ def test_a_lost_file_is_made_anew_and_no_other_row_is_written_again(
         '{"searched": 1}\n',
         '{"searched": {"other": 1}, "account_id": ACCOUNT}\n',
         '{"searched": {}, "account_id": 1}\n',
-        '{"searched": {}, "account_id": ACCOUNT}\n{"conversation_id": "a"}\n',
-        '{"searched": {}, "account_id": ACCOUNT}\n{"talk_id": 1, "updated_at": "x"}\n',
+        MARK,
+        MARK + '{"conversation_id": "a"}\n' + MARK,
+        MARK + '{"talk_id": 1, "updated_at": "x"}\n' + MARK,
     ],
 )
 def test_a_file_that_no_search_of_the_account_wrote_is_left_as_it_is(
@@ -344,6 +348,48 @@ def test_a_file_that_no_search_of_the_account_wrote_is_left_as_it_is(
 
     assert isinstance(error, RunError | IncompleteRunError)
     assert account.file.read_text("utf-8") == content
+
+
+@pytest.mark.parametrize("lines", range(1, 5))
+def test_a_file_that_was_cut_off_is_left_as_it_is(account: Shared, lines: int) -> None:
+    for talk_id in (1, 2, 3):
+        account.open_talk(talk_id, f"c{talk_id}")
+    account.now += SECOND
+    account.search()
+    whole = account.file.read_text("utf-8").splitlines(keepends=True)
+    content = "".join(whole[:lines])
+    account.file.write_text(content, "utf-8")
+    config = account.config(native_channels=None, found_talks_file=str(account.file))
+
+    _, error = account.try_config(config, account.states["search"])
+
+    assert isinstance(error, IncompleteRunError)
+    assert account.file.read_text("utf-8") == content
+
+
+def test_a_file_that_is_replaced_during_a_search_is_left_as_it_is(
+    account: Shared,
+) -> None:
+    account.open_talk(1, "a")
+    account.now += SECOND
+    account.search()
+    older = account.file.read_text("utf-8")
+    account.now += DAY
+    account.open_talk(2, "b")
+    account.now += SECOND
+    account.search()
+    config = account.config(native_channels=None, found_talks_file=str(account.file))
+
+    def put_back(asked: CrmRequest) -> None:
+        if "/events" in asked.target:
+            account.file.write_text(older, "utf-8")
+
+    account.crm.before_page = put_back
+
+    _, error = account.try_config(config, account.states["search"])
+
+    assert isinstance(error, IncompleteRunError)
+    assert account.file.read_text("utf-8") == older
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_search(

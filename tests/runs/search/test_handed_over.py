@@ -23,7 +23,7 @@ from tests.support.native import NativeAccount, said
 from tests.support.tap import captured_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sandbox import CrmRequest
@@ -59,18 +59,24 @@ class Shared(NativeAccount):
 
     def read(self, shard: str = "1/1", **more: object) -> Output:
         """Read a part of what was found, and nothing that a search writes."""
-        config = self.reading(shard, **more)
-        catalog = TapKommoChats(config=config).catalog_dict
-        for entry in catalog["streams"]:
-            selected = entry["tap_stream_id"] in READ
-            entry["metadata"][-1]["metadata"]["selected"] = selected
-        with self.clock(), captured_output() as collected:
-            state = deepcopy(self.states.get(shard))
-            TapKommoChats(config=config, catalog=catalog, state=state).sync_all()
-        (output,) = collected
+        output = self.run_of(self.reading(shard, **more), READ, self.states.get(shard))
         self.states[shard] = output.state
         self.written.setdefault(shard, []).append(output)
         return output
+
+    def run_of(
+        self, config: dict[str, Any], streams: Sequence[str], state: Any
+    ) -> Output:
+        """Run with some of the streams selected."""
+        catalog = TapKommoChats(config=config).catalog_dict
+        for entry in catalog["streams"]:
+            selected = entry["tap_stream_id"] in streams
+            entry["metadata"][-1]["metadata"]["selected"] = selected
+        with self.clock(), captured_output() as collected:
+            TapKommoChats(
+                config=config, catalog=catalog, state=deepcopy(state)
+            ).sync_all()
+        return collected[0]
 
     def kept(self) -> dict[int, dict[str, Any]]:
         """What the file has of each talk."""
@@ -234,6 +240,19 @@ def test_a_search_keeps_what_earlier_ones_found(account: Shared) -> None:
         "updated_at": START + 3 * DAY + SECOND,
         "account_id": ACCOUNT_ID,
     }
+
+
+@pytest.mark.parametrize("streams", [(), ("runs",), ("accounts", "users")])
+def test_a_search_for_others_needs_no_stream_that_lives_off_it(
+    account: Shared, streams: tuple[str, ...]
+) -> None:
+    account.open_talk(1, "a")
+    account.now += SECOND
+    config = account.config(native_channels=None, found_talks_file=str(account.file))
+
+    account.run_of(config, streams, None)
+
+    assert account.kept().keys() == {1}
 
 
 def test_a_closing_is_no_activity(account: Shared) -> None:

@@ -60,26 +60,30 @@ class Lists:
 
         Args:
             pending: Conversations that earlier runs could not read, or that are due
-                for a visit. They are a list of their own beside a search, which does
-                not name them again.
+                for a visit. They are a list of their own where there is a CRM: what a
+                search found once, no later one, and no list of it, need name again.
             seen: Keeps the talks of native channels.
             natives: Learns of them; None where none is read.
 
         Raises:
             RunError: If it cannot be told whose conversations are wanted.
         """
-        settings, directory, crm = self._settings, self._directory, self._settings.crm
-        yield [Conversation(id_, CONFIG) for id_ in settings.conversation_ids]
+        crm, directory = self._settings.crm, self._directory
+        yield [Conversation(id_, CONFIG) for id_ in self._settings.conversation_ids]
         if directory is None or crm is None:
             yield from self._given()
-        elif crm.is_searched:
-            yield from self._given()
-            yield [Conversation(id_, STATE, at_ms) for id_, at_ms in pending]
-        else:
-            number = self._checked(directory) if natives is not None else None
-            for each in self._given():
-                talks = HandedOver(each, crm.origins, seen, number, self._report)
-                yield apart(talks, natives)
+            return
+        needs_number = natives is not None and self._has_lists
+        number = self._checked(directory) if needs_number else None
+        listed = chain.from_iterable(self._given())
+        kept = None if crm.is_searched else seen
+        talks = HandedOver(listed, crm.origins, kept, number, self._report)
+        yield apart(talks, natives)
+        yield [Conversation(id_, STATE, at_ms) for id_, at_ms in pending]
+
+    @property
+    def _has_lists(self) -> bool:
+        return bool(self._settings.conversations_file or self._settings.sql)
 
     def _checked(self, directory: Directory) -> int | None:
         """Return the account's number, of an account that is the right one."""

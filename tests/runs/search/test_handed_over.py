@@ -11,6 +11,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -528,6 +529,58 @@ def test_a_talk_that_began_on_some_day_is_read_from_its_beginning(
         output = account.read(lookback_days=0)
 
         assert new in said(output)
+
+
+def test_lists_without_a_talk_of_a_channel_that_is_looked_at_are_reported(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    list_in({"conversation_id": "a", "talk_id": 1, "origin": "tele\x1bgram"})
+    config = account.reading("1/1", native_channels=[WABA])
+
+    _, error = account.try_config(config, None)
+
+    assert isinstance(error, IncompleteRunError)
+    assert (account.asked(), account.talks_asked()) == ([], [])
+
+
+def test_beside_a_search_a_list_may_have_talks_too(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    account.open_talk(1, "a")
+    new = account.say(1)
+    name = account.message("b")
+    list_in(
+        {"conversation_id": "a", "talk_id": 1, "origin": WABA},
+        {"conversation_id": "b", "talk_id": 2, "origin": OWN_ORIGIN},
+    )
+    account.now += SECOND
+
+    output = account.run_with(account.reading("1/1", search_crm=True))
+
+    assert (said(output), own_of(output)) == ([new], Counter([name]))
+    assert account.asked() == ["b"]
+    # Of the search, which knows more of it than the list.
+    assert [row["status"] for row in output.records_of("talks")] == ["in_work"]
+
+
+def test_what_is_owed_is_asked_for_though_no_list_names_it(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    account.open_talk(1, "a", origin=OWN_ORIGIN)
+    name = account.message("a")
+    account.event(talk_id=1)
+    account.now += SECOND
+    account.sandbox.answer = lambda request: (
+        web.Response(status=404) if request.conversation_id == "a" else None
+    )
+    failed, _ = account.try_config(account.with_channel(), None)
+    account.sandbox.answer = None
+    account.now += DAY
+    list_in()
+
+    output = account.run_with(account.reading("1/1"), failed.state)
+
+    assert own_of(output) == Counter([name])
 
 
 def test_an_entry_without_a_talk_is_a_conversation_of_the_own_channel(

@@ -37,7 +37,6 @@ from tap_kommo_chats.times import SECOND_MS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_kommo_chats.records.accounts import Account
     from tap_kommo_chats.records.talks import Talk
     from tap_kommo_chats.state.seen_talks import SeenTalks
 
@@ -58,25 +57,28 @@ class FoundTalks:
 
     Attributes:
         mark: Up to when the CRM was searched for it.
+        is_there: Whether there was one.
     """
 
-    def __init__(self, location: str, timeout: int, account: Account) -> None:
+    def __init__(self, location: str, timeout: int, account_id: int | None) -> None:
         """Read its mark.
 
         Args:
             location: A path or a URL.
             timeout: Seconds to wait for a server.
-            account: Whose talks they are.
+            account_id: Kommo's number of the account whose talks they are; None when
+                that is not known.
 
         Raises:
             RunError: If it cannot be read, or is no such file, or another account's.
         """
         self._location = location
         self._timeout = timeout
-        self._account = account
+        self._account_id = account_id
         self._part: dict[str, Any] = {}
         self._head: str | None = None
-        if is_there(SETTING, location, timeout):
+        self.is_there = is_there(SETTING, location, timeout)
+        if self.is_there:
             with opened(SETTING, location, timeout) as file:
                 self._head = file.readline()
             self._part = self._read_mark(self._head)
@@ -92,9 +94,7 @@ class FoundTalks:
             RunError: If the file cannot be written. Then it stays as it was.
         """
         with replaced(SETTING, self._location, self._timeout) as file:
-            mark = _line(
-                {MARK_COLUMN: self._part, ACCOUNT_COLUMN: self._account.number}
-            )
+            mark = _line({MARK_COLUMN: self._part, ACCOUNT_COLUMN: self._account_id})
             file.write(mark)
             for line in self._others(seen):
                 file.write(line)
@@ -129,7 +129,7 @@ class FoundTalks:
             check_part(SETTING, part, OF_A_SEARCH)
         except StateError:
             raise RunError(_USELESS) from None
-        if head.get(ACCOUNT_COLUMN) != self._account.number:
+        if head.get(ACCOUNT_COLUMN) != self._account_id:
             raise RunError(_USELESS)
         return dict(part) if isinstance(part, dict) else {}
 
@@ -142,8 +142,7 @@ class FoundTalks:
             BEGIN_COLUMN: talk.began_ms // SECOND_MS or None,
             # A time before that is none, and would not be read.
             TIME_COLUMN: max(times) or None,
-            ACCOUNT_COLUMN: read_id(talk.value.get("account_id"))
-            or self._account.number,
+            ACCOUNT_COLUMN: read_id(talk.value.get("account_id")) or self._account_id,
         }
 
 

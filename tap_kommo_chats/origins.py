@@ -35,6 +35,14 @@ class Origins:
             EVERY in self.native or origin in self.native
         )
 
+    def are_within(self, names: frozenset[str]) -> bool:
+        """Tell whether whoever looks at some channels looks at these.
+
+        Args:
+            names: Those channels, as the state keeps them.
+        """
+        return EVERY in names or self.names <= names
+
     def has(self, origin: str) -> bool:
         """Tell whether a channel is looked at."""
         return self.is_own(origin) or self.is_native(origin)

@@ -98,9 +98,23 @@ class Lists:
         has_talks = settings.crm is not None
         if file is not None:
             timeout = settings.request_timeout
-            yield FileSource(file, report, timeout, has_talks=has_talks)
+            source = FileSource(file, report, timeout, has_talks=has_talks)
+            yield source
+            self._compare(source.searched_for)
         if sql is not None:
             yield SQLSource(sql.url, self._query(sql), report, has_talks=has_talks)
+
+    def _compare(self, searched_for: frozenset[str]) -> None:
+        """Report where the search that made a list looks at fewer channels."""
+        crm = self._settings.crm
+        if crm is None or crm.is_searched or not searched_for:
+            return
+        if not crm.origins.are_within(searched_for):
+            self._report(
+                "The search that made conversations_file looks at fewer channels than "
+                "this run, so what is new in the others is not in it: give both runs "
+                "the same crm_origins and native_channels"
+            )
 
     def _query(self, sql: SQLSettings) -> str:
         if not sql.needs_account or self._directory is None:

@@ -11,6 +11,7 @@ from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.records.conversations import FILE, Conversation
 from tap_kommo_chats.sources.listing import ID_COLUMN, MARK_COLUMN, read_entry
 from tap_kommo_chats.sources.places import opened
+from tap_kommo_chats.state.layout import SEARCHED_UNTIL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,12 @@ _TOO_LONG = f"is longer than {LINE_AT_MOST} characters"
 
 
 class FileSource:
-    """A file with one conversation a line. It is read line by line, never whole."""
+    """A file with one conversation a line. It is read line by line, never whole.
+
+    Attributes:
+        searched_for: The origins that the searches looked for that made it, as far as
+            it was read; none where it does not tell.
+    """
 
     def __init__(
         self, location: str, report: Report, timeout: int, *, has_talks: bool = False
@@ -46,6 +52,7 @@ class FileSource:
         self._report = report
         self._timeout = timeout
         self._has_talks = has_talks
+        self.searched_for: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Conversation]:
         """Yield the conversations in the file's order.
@@ -61,11 +68,16 @@ class FileSource:
                     self._report(f"{where} {entry} and was left out")
                 elif MARK_COLUMN in entry and ID_COLUMN not in entry:
                     # Not an entry, but how far the search was that made the list.
-                    continue
+                    self.searched_for = _origins_of(entry[MARK_COLUMN])
                 elif conversation := read_entry(
                     entry, FILE, where, self._report, has_talks=self._has_talks
                 ):
                     yield conversation
+
+
+def _origins_of(mark: object) -> frozenset[str]:
+    until = mark.get(SEARCHED_UNTIL) if isinstance(mark, dict) else None
+    return frozenset(until) if isinstance(until, dict) else frozenset()
 
 
 class _LongLineError(Exception):

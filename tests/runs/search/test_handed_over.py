@@ -487,6 +487,27 @@ def test_talks_of_channels_that_are_not_looked_at_are_passed_over(
     assert account.asked() == []
 
 
+@pytest.mark.parametrize(
+    ("searched", "is_fit"), [(True, True), ([WABA], True), (["telegram"], False)]
+)
+def test_a_search_of_fewer_channels_is_reported(
+    account: Shared,
+    searched: object,
+    is_fit: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    account.open_talk(1, "a")
+    account.open_talk(2, "b", origin="telegram")
+    account.now += SECOND
+    account.search(native_channels=searched)
+    config = account.reading("1/1", native_channels=[WABA])
+    del config["crm_origins"], config["scope_id"], config["channel_secret"]
+
+    output, error = account.try_config(config, None)
+
+    assert isinstance(error, IncompleteRunError) is not is_fit
+    assert [row["sources"] for row in output.records_of("conversations")] == [["crm"]]
+
+
 def test_a_talk_whose_number_cannot_be_read_is_reported_and_not_taken_for_one_s_own(
     account: Shared, list_in: Callable[..., None]
 ) -> None:

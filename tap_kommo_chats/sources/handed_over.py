@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from tap_kommo_chats.printable import printable
+from tap_kommo_chats.origins import NAMED_AT_MOST, named
 from tap_kommo_chats.records.conversations import TALK, Conversation
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from tap_kommo_chats.state.seen_talks import SeenTalks
 
 _KEPT_AT_ONCE = 500
-_ORIGINS_AT_MOST = 20
-_ORIGIN_AT_MOST = 60
-"""Characters of an origin that are shown."""
 
 
 class HandedOver:
@@ -76,13 +73,8 @@ class HandedOver:
             self._report(
                 "The lists have no talk of crm_origins or native_channels, so there is "
                 "nothing to read: set these to the origins of your channels. There are "
-                f"{self._named_others()}"
+                f"{named(self._others.most_common(NAMED_AT_MOST + 1))}"
             )
-
-    def _named_others(self) -> str:
-        common = self._others.most_common(_ORIGINS_AT_MOST)
-        named = [f"{printable(origin, _ORIGIN_AT_MOST)} ({n})" for origin, n in common]
-        return ", ".join(named + ["..."] * (len(self._others) > len(common)))
 
     def _is_native(self, found: Conversation) -> bool:
         return found.talk is not None and self._origins.is_native(found.talk.origin)

@@ -101,8 +101,9 @@ class _Check:
             self._crm = questions.answers
             questions.ask_needed()
         if self._usable.whole is not None and self._streams & {*SEARCHED}:
-            whose = None if self._crm is None else self._crm.whose
-            self._lists.look(self._usable.whole, whose.number if whose else None)
+            self._lists.look(self._usable.whole, self._account_id)
+        if self._usable.whole is not None:
+            self._lists.look_at_found(self._usable.whole, self._account_id)
         if self._usable.channel is not None and MESSAGES in self._streams:
             self._chats = self._ask_chats(self._usable.channel)
         if questions is not None:
@@ -135,6 +136,11 @@ class _Check:
             if talk is not None and talk.chat_id is not None:
                 return talk.chat_id, talk.talk_id in self._crm.told
         return self._lists.first, False
+
+    @property
+    def _account_id(self) -> int | None:
+        whose = None if self._crm is None else self._crm.whose
+        return None if whose is None else whose.number
 
     @property
     def _ignored(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The lists of conversations, gone through as a run does."""
+"""The lists of conversations, gone through as a run does, and the one that it keeps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from tap_kommo_chats.check.report import Level, Line
 from tap_kommo_chats.errors import RunError
 from tap_kommo_chats.sources.file import FileSource
+from tap_kommo_chats.sources.found_talks import SETTING as FOUND
+from tap_kommo_chats.sources.found_talks import FoundTalks
 from tap_kommo_chats.sources.sql import SQLSource
 
 if TYPE_CHECKING:
@@ -50,11 +52,12 @@ class Lists:
         """
         self._ignored = settings.ignored_conversation_ids
         crm = settings.crm
-        self._origins = None if crm is None or crm.is_searched else crm.origins
+        self._origins = None if crm is None else crm.origins
         given = (id_ for id_ in settings.conversation_ids if id_ not in self._ignored)
         self.first = next(given, None)
         if (file := settings.conversations_file) is not None:
-            source = FileSource(file, self._report, settings.request_timeout)
+            timeout = settings.request_timeout
+            source = FileSource(file, self._report, timeout, has_talks=crm is not None)
             self._look_at("conversations_file", source)
         if (sql := settings.sql) is None:
             return
@@ -64,7 +67,29 @@ class Lists:
                 self.lines.append(Line(name, Level.FAILED, _NO_NUMBER))
                 return
             query = sql.query_of(account_id)
-        self._look_at(name, SQLSource(sql.url, query, self._report))
+        has_talks = crm is not None
+        rows = SQLSource(sql.url, query, self._report, has_talks=has_talks)
+        self._look_at(name, rows)
+
+    def look_at_found(self, settings: Settings, account_id: int | None) -> None:
+        """Read of the file of found talks whose it is, where there is one.
+
+        Args:
+            settings: Name it.
+            account_id: Kommo's number of the account; None when it is not known.
+        """
+        crm = settings.crm
+        if crm is None or crm.found_talks_file is None or account_id is None:
+            return
+        try:
+            found = FoundTalks(
+                crm.found_talks_file, settings.request_timeout, account_id
+            )
+        except RunError as error:
+            self.lines.append(Line(FOUND, Level.FAILED, str(error)))
+            return
+        text = "it was read" if found.is_there else "it is made by the next run"
+        self.lines.append(Line(FOUND, Level.OK, text))
 
     def _may_be_read(self, found: Conversation) -> bool:
         """Tell whether the Chats API may be asked for a conversation."""

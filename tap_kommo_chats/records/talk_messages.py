@@ -125,7 +125,8 @@ def nearest_talk(sent_ms: int, read_from: int, talks: Iterable[TalkTimes]) -> in
     """Say which talk a message belongs to that no event names.
 
     An answer may hold the messages of a talk, or of its whole chat: nobody knows. So it
-    is the one of the chat's talks that began last before it.
+    is the one of the chat's talks that began last before it. Where nobody told of any
+    when it began, it is the one that was asked for.
 
     Args:
         sent_ms: When it was sent, in milliseconds since 1970.
@@ -134,9 +135,10 @@ def nearest_talk(sent_ms: int, read_from: int, talks: Iterable[TalkTimes]) -> in
     """
     latest_ms = sent_ms + BEFORE_ITS_TALK_MS
     before = [talk for talk in talks if talk.began_ms <= latest_ms]
-    if not before:
+    last = max(before, key=lambda talk: (talk.began_ms, talk.talk_id), default=None)
+    if last is None or (not last.began_ms and TalkTimes(read_from, 0) in before):
         return read_from
-    return max(before, key=lambda talk: (talk.began_ms, talk.talk_id)).talk_id
+    return last.talk_id
 
 
 def chat_of(row: Row, chat_id: str | None) -> str:

@@ -242,8 +242,8 @@ class Finder:
     ) -> Iterator[Conversation]:
         """Go through the CRM, from where each stream was."""
         if crm.found_talks_file is not None and not self._watch.is_glance:
-            timeout = self._settings.request_timeout
-            self._found = FoundTalks(crm.found_talks_file, timeout, directory.account)
+            timeout, number = self._settings.request_timeout, directory.account.number
+            self._found = FoundTalks(crm.found_talks_file, timeout, number)
             self.marks.counting[FOUND] = self._found.mark
         marks = self.marks.counting
         until_ms = {

@@ -60,26 +60,30 @@ class Lists:
 
         Args:
             pending: Conversations that earlier runs could not read, or that are due
-                for a visit. They are a list of their own beside a search, which does
-                not name them again.
+                for a visit. They are a list of their own where there is a CRM: what a
+                search found once, no later one, and no list of it, need name again.
             seen: Keeps the talks of native channels.
             natives: Learns of them; None where none is read.
 
         Raises:
             RunError: If it cannot be told whose conversations are wanted.
         """
-        settings, directory, crm = self._settings, self._directory, self._settings.crm
-        yield [Conversation(id_, CONFIG) for id_ in settings.conversation_ids]
+        crm, directory = self._settings.crm, self._directory
+        yield [Conversation(id_, CONFIG) for id_ in self._settings.conversation_ids]
         if directory is None or crm is None:
             yield from self._given()
-        elif crm.is_searched:
-            yield from self._given()
-            yield [Conversation(id_, STATE, at_ms) for id_, at_ms in pending]
-        else:
-            number = self._checked(directory) if natives is not None else None
-            for each in self._given():
-                talks = HandedOver(each, crm.origins, seen, number, self._report)
-                yield apart(talks, natives)
+            return
+        needs_number = natives is not None and self._has_lists
+        number = self._checked(directory) if needs_number else None
+        listed = chain.from_iterable(self._given())
+        kept = None if crm.is_searched else seen
+        talks = HandedOver(listed, crm.origins, kept, number, self._report)
+        yield apart(talks, natives)
+        yield [Conversation(id_, STATE, at_ms) for id_, at_ms in pending]
+
+    @property
+    def _has_lists(self) -> bool:
+        return bool(self._settings.conversations_file or self._settings.sql)
 
     def _checked(self, directory: Directory) -> int | None:
         """Return the account's number, of an account that is the right one."""
@@ -88,12 +92,29 @@ class Lists:
         return directory.account.number
 
     def _given(self) -> Iterator[Source]:
-        settings = self._settings
-        if settings.conversations_file is not None:
-            file = settings.conversations_file
-            yield FileSource(file, self._report, settings.request_timeout)
-        if settings.sql is not None:
-            yield SQLSource(settings.sql.url, self._query(settings.sql), self._report)
+        settings, report = self._settings, self._report
+        file, sql = settings.conversations_file, settings.sql
+        # Without the CRM nobody knows which channel is one's own.
+        has_talks = settings.crm is not None
+        if file is not None:
+            timeout = settings.request_timeout
+            source = FileSource(file, report, timeout, has_talks=has_talks)
+            yield source
+            self._compare(source.searched_for)
+        if sql is not None:
+            yield SQLSource(sql.url, self._query(sql), report, has_talks=has_talks)
+
+    def _compare(self, searched_for: frozenset[str]) -> None:
+        """Report where the search that made a list looks at fewer channels."""
+        crm = self._settings.crm
+        if crm is None or crm.is_searched or not searched_for:
+            return
+        if not crm.origins.are_within(searched_for):
+            self._report(
+                "The search that made conversations_file looks at fewer channels than "
+                "this run, so what is new in the others is not in it: give both runs "
+                "the same crm_origins and native_channels"
+            )
 
     def _query(self, sql: SQLSettings) -> str:
         if not sql.needs_account or self._directory is None:

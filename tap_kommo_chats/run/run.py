@@ -117,7 +117,11 @@ class Run:
             return
         set_aside(self.settings, self._bookmarks)
         self._progress = progress = Progress(logger, self._snapshot)
-        plan = self._plan(from_beginning=from_beginning)
+        if self._bookmarks.is_empty:
+            logger.info(
+                "There is no state: every conversation is read from its beginning"
+            )
+        plan = _plan(self._frame, from_beginning=from_beginning)
         agenda = Agenda(plan, self._bookmarks, self._books, self._witnesses)
         jobs = agenda.jobs(self._find(from_beginning=from_beginning), self._tick)
         reader = Reader(self._books, self._bookmarks, self._frame, progress.tick)
@@ -179,6 +183,7 @@ class Run:
 
     def close(self) -> None:
         """End the run, once all else was written; see `check_delivery`."""
+        self._search_for_others()
         self._frame.output.end_with_state()
         self.check_delivery()
 
@@ -196,6 +201,7 @@ class Run:
 
     def summary(self) -> RunSummary:
         """Sum the run up, once all else was written."""
+        self._search_for_others()
         tally, crm = self._books.tally, self._crm_host
         return RunSummary(
             scope_id=self.whose.name,
@@ -238,20 +244,6 @@ class Run:
             *(() if self._talks is None else self._talks.problems),
         ]
 
-    def _plan(self, *, from_beginning: bool) -> Plan:
-        settings, bookmarks = self.settings, self._bookmarks
-        if bookmarks.is_empty:
-            logger.info(
-                "There is no state: every conversation is read from its beginning"
-            )
-        return Plan(
-            started_ms=self.started_ms,
-            start_ms=settings.start_ms,
-            lookback_ms=settings.lookback_ms,
-            has_crm=settings.searches,
-            from_beginning=from_beginning,
-        )
-
     def _find(self, *, from_beginning: bool) -> Iterator[Entry]:
         return self._finder.find(
             self._bookmarks, self.started_ms, from_beginning=from_beginning
@@ -270,6 +262,12 @@ class Run:
         finally:
             progress.close()
             self._progress = None
+
+    def _search_for_others(self) -> None:
+        """Search for other runs, where no selected stream lives off a search."""
+        crm = self.settings.crm
+        if crm and crm.found_talks_file and not self._frame.is_glance:
+            self._find_all()
 
     def _pages(self, job: ReadJob) -> Iterable[HistoryPage]:
         return self._chats.history(
@@ -305,6 +303,17 @@ class Run:
             if self._crm_host is None
             else self._crm_host.requests_made,
         )
+
+
+def _plan(frame: Frame, *, from_beginning: bool) -> Plan:
+    settings = frame.settings
+    return Plan(
+        started_ms=frame.started_ms,
+        start_ms=settings.start_ms,
+        lookback_ms=settings.lookback_ms,
+        has_crm=settings.searches,
+        from_beginning=from_beginning,
+    )
 
 
 def _with_what_was_read(entry: Entry, bookmarks: Bookmarks) -> Entry:

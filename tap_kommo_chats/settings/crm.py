@@ -95,8 +95,8 @@ class CrmReader(Reader):
         needless = [n for n in ("talk_ids", "found_talks_file") if self.config.get(n)]
         if needless:
             self.problems.append(
-                f"search_crm is false, and {' and '.join(needless)} "
-                "belongs to a search: leave one of them out"
+                f"search_crm is false, which leaves {' and '.join(needless)} without a "
+                "search: leave it or them out"
             )
         return False
 

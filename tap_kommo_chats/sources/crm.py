@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tap_kommo_chats.errors import RunError, UnansweredError
 from tap_kommo_chats.kommo.crm_answers import NOT_ALLOWED
-from tap_kommo_chats.printable import printable
+from tap_kommo_chats.origins import NAMED_AT_MOST, named
 from tap_kommo_chats.records.conversations import CRM, TALK, Conversation
 from tap_kommo_chats.sources.events import MESSAGE_TYPES, ChatEvents
 from tap_kommo_chats.sources.first_search import FirstSearch
@@ -39,10 +39,6 @@ logger = logging.getLogger("tap-kommo-chats")
 
 OWN_ORIGIN = "amo.ext."
 """How the origin of any integration's channel begins (documented by Kommo)."""
-
-_ORIGINS_AT_MOST = 20
-_ORIGIN_AT_MOST = 60
-"""Characters of an origin that are shown."""
 
 
 class CrmSource:
@@ -103,12 +99,7 @@ class CrmSource:
         Returns:
             Nothing when none was.
         """
-        others = self._seen.others(_ORIGINS_AT_MOST + 1)
-        named = [
-            f"{printable(origin, _ORIGIN_AT_MOST)} ({count})"
-            for origin, count in others[:_ORIGINS_AT_MOST]
-        ]
-        return ", ".join(named + ["..."] * (len(others) > _ORIGINS_AT_MOST))
+        return named(self._seen.others(NAMED_AT_MOST + 1))
 
     def _listed(self) -> Iterator[Conversation]:
         for page in self._events.crm.talks():

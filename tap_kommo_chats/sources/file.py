@@ -11,6 +11,7 @@ from tap_kommo_chats.file_formats import file_format
 from tap_kommo_chats.records.conversations import FILE, Conversation
 from tap_kommo_chats.sources.listing import ID_COLUMN, MARK_COLUMN, read_entry
 from tap_kommo_chats.sources.places import opened
+from tap_kommo_chats.state.layout import SEARCHED_UNTIL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,9 +29,16 @@ _TOO_LONG = f"is longer than {LINE_AT_MOST} characters"
 
 
 class FileSource:
-    """A file with one conversation a line. It is read line by line, never whole."""
+    """A file with one conversation a line. It is read line by line, never whole.
 
-    def __init__(self, location: str, report: Report, timeout: int) -> None:
+    Attributes:
+        searched_for: The origins that the searches looked for that made it, as far as
+            it was read; none where it does not tell.
+    """
+
+    def __init__(
+        self, location: str, report: Report, timeout: int, *, has_talks: bool = False
+    ) -> None:
         """Keep where it is; it is opened when it is iterated.
 
         Args:
@@ -38,10 +46,13 @@ class FileSource:
                 `file_format` knows.
             report: Is told of each line that is not as it should be.
             timeout: Seconds to wait for a server to connect or to send something.
+            has_talks: Whether a line may name a talk.
         """
         self._location = location
         self._report = report
         self._timeout = timeout
+        self._has_talks = has_talks
+        self.searched_for: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Conversation]:
         """Yield the conversations in the file's order.
@@ -55,11 +66,18 @@ class FileSource:
                 where = f"Line {number} of conversations_file"
                 if isinstance(entry, str):
                     self._report(f"{where} {entry} and was left out")
-                elif MARK_COLUMN in entry:
+                elif MARK_COLUMN in entry and ID_COLUMN not in entry:
                     # Not an entry, but how far the search was that made the list.
-                    continue
-                elif conversation := read_entry(entry, FILE, where, self._report):
+                    self.searched_for = _origins_of(entry[MARK_COLUMN])
+                elif conversation := read_entry(
+                    entry, FILE, where, self._report, has_talks=self._has_talks
+                ):
                     yield conversation
+
+
+def _origins_of(mark: object) -> frozenset[str]:
+    until = mark.get(SEARCHED_UNTIL) if isinstance(mark, dict) else None
+    return frozenset(until) if isinstance(until, dict) else frozenset()
 
 
 class _LongLineError(Exception):

@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import TypeAlias
@@ -42,7 +43,12 @@ Report: TypeAlias = Callable[[str], None]
 
 
 def read_entry(
-    entry: Mapping[str, object], source: str, where: str, report: Report
+    entry: Mapping[str, object],
+    source: str,
+    where: str,
+    report: Report,
+    *,
+    has_talks: bool = False,
 ) -> Conversation | None:
     """Read one entry.
 
@@ -53,11 +59,12 @@ def read_entry(
         source: The name of the source.
         where: The entry's place, such as `line 3 of conversations_file`.
         report: Is told what is wrong with the entry.
+        has_talks: Whether entries may name talks. Else their columns are others.
 
     Returns:
-        The conversation; None when its id cannot be used. When only its time cannot,
-        something may just have happened in it, so that it is read rather than passed
-        over, also when another entry has an older time for it.
+        The conversation; None when its id, or its talk, cannot be used. When only its
+        time cannot, something may just have happened in it, so that it is read rather
+        than passed over, also when another entry has an older time for it.
     """
     conversation_id = entry.get(ID_COLUMN)
     if isinstance(conversation_id, uuid.UUID):
@@ -78,26 +85,59 @@ def read_entry(
             "if it had just changed"
         )
         last_activity_ms = time.time_ns() // 1_000_000
-    return Conversation(
-        conversation_id,
-        source,
-        last_activity_ms,
-        account_id=read_id(entry.get(ACCOUNT_COLUMN)),
-        talk=_talk(entry, conversation_id),
+    found = Conversation(
+        conversation_id, source, last_activity_ms, account_id=_account(entry)
     )
+    if not has_talks or _is_empty(entry.get(TALK_COLUMN)):
+        return found
+    for column in (TALK_COLUMN, ACCOUNT_COLUMN):
+        if not _is_empty(entry.get(column)) and _number(entry[column]) is None:
+            # Else another channel's chat, or another account's, would pass for one's
+            # own.
+            report(f"{where} was left out: its {column} is no whole number from 1 on")
+            return None
+    return replace(found, talk=_talk(entry, conversation_id))
+
+
+def _account(entry: Mapping[str, object]) -> int | None:
+    return _number(entry.get(ACCOUNT_COLUMN))
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _number(value: object) -> int | None:
+    """Read a number that the CRM gave, as whatever wrote the list wrote it.
+
+    A database may give a decimal. What has to leave room for missing numbers, such as
+    pandas, writes 42.0.
+    """
+    if isinstance(value, str | float | Decimal):
+        value = re.sub(r"\.0+$", "", str(value).strip())
+    return read_id(value)
+
+
+def _begin_ms(value: object) -> int | None:
+    """Read when a talk began; None where that is not told, or not exactly.
+
+    Messages before the beginning of a talk may be left to another one, so a day's end
+    is too late.
+    """
+    is_day = isinstance(value, date) and not isinstance(value, datetime)
+    if is_day or (isinstance(value, str) and _DATE.fullmatch(value.strip())):
+        return None
+    try:
+        return read_time(value)
+    except ValueError:
+        return None
 
 
 def _talk(entry: Mapping[str, object], conversation_id: str) -> Talk | None:
-    """Read which talk an entry names; None when it names none."""
-    if entry.get(TALK_COLUMN) is None:
-        return None
-    try:
-        began_ms = read_time(entry.get(BEGIN_COLUMN))
-    except ValueError:
-        began_ms = None
+    began_ms = _begin_ms(entry.get(BEGIN_COLUMN))
     return read_talk(
         {
-            "talk_id": entry[TALK_COLUMN],
+            "talk_id": _number(entry[TALK_COLUMN]),
             "chat_id": conversation_id,
             "origin": entry.get(ORIGIN_COLUMN),
             "created_at": None if began_ms is None else began_ms // SECOND_MS,
@@ -119,7 +159,7 @@ def read_time(value: object) -> int | None:
     Raises:
         ValueError: If it is no time, or one before the year 2000 or after 9999.
     """
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if _is_empty(value):
         return None
     milliseconds = _milliseconds(value)
     if milliseconds not in _TIMES_MS:

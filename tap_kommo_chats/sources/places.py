@@ -83,12 +83,15 @@ def is_there(setting: str, location: str, timeout: int) -> bool:
     """
     with _explained(setting, location, "found", "and that this user may read it"):
         files, path = _files(location, timeout)
-        if files.exists(path):
-            return True
         if _is_here(files):
             # Told before a search rather than after it.
             Path(path).parent.resolve(strict=True)
-        return False
+        try:
+            # Not `exists`, which says so of whatever cannot be looked at.
+            files.info(path)
+        except FileNotFoundError:
+            return False
+        return True
 
 
 @contextmanager
@@ -136,7 +139,8 @@ def _files(location: str, timeout: int) -> tuple[Any, str]:
     from fsspec.core import url_to_fs  # noqa: PLC0415 (as above)
 
     files, path = url_to_fs(location, **timeouts(location, timeout))
-    return files, str(path)
+    # What a link leads to is replaced, and not the link: others may use either.
+    return files, str(Path(path).resolve() if _is_here(files) else path)
 
 
 def _is_here(files: object) -> bool:

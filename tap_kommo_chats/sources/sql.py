@@ -66,7 +66,9 @@ SQLAlchemy, and others have no such thing."""
 class SQLSource:
     """A query with one conversation a row. Rows stay with the server until read."""
 
-    def __init__(self, url: str, query: str, report: Report) -> None:
+    def __init__(
+        self, url: str, query: str, report: Report, *, has_talks: bool = False
+    ) -> None:
         """Keep where to ask; the connection is made when it is iterated.
 
         Args:
@@ -74,10 +76,12 @@ class SQLSource:
             query: A SELECT with a column `conversation_id` and, where there is one,
                 `updated_at`.
             report: Is told of each row that is not as it should be.
+            has_talks: Whether a row may name a talk.
         """
         self._url = url
         self._query = query
         self._report = report
+        self._has_talks = has_talks
 
     def __iter__(self) -> Iterator[Conversation]:
         """Yield the conversations in the query's order.
@@ -132,7 +136,9 @@ class SQLSource:
             for number, row in enumerate(rows.mappings(), start=1):
                 entry = {str(name): value for name, value in row.items()}
                 where = f"Row {number} of conversations_sql_query"
-                if conversation := read_entry(entry, SQL, where, self._report):
+                if conversation := read_entry(
+                    entry, SQL, where, self._report, has_talks=self._has_talks
+                ):
                     yield conversation
 
     def _engine(self) -> sqlalchemy.Engine:

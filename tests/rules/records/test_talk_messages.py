@@ -126,3 +126,9 @@ def test_the_order_of_talks_makes_no_difference(
 
 def test_without_another_talk_it_is_the_one_that_was_asked_for() -> None:
     assert nearest_talk(5, 8, []) == 8
+
+
+def test_where_no_talk_tells_when_it_began_it_is_the_one_that_was_asked_for() -> None:
+    talks = [TalkTimes(7, 0), TalkTimes(8, 0), TalkTimes(9, 0), TalkTimes(10, 10**9)]
+
+    assert nearest_talk(5, 8, talks) == 8

@@ -160,6 +160,18 @@ def test_a_quoted_comma_parts_no_columns(write: Write) -> None:
     assert ids_of(write("list.csv", table)) == [A, B]
 
 
+@pytest.mark.parametrize("name", ["list.csv", "list.jsonl"])
+def test_a_column_of_the_name_of_a_search_s_mark_is_another(
+    write: Write, name: str
+) -> None:
+    lines = {
+        "list.csv": f"conversation_id,searched\n{A},yes\n",
+        "list.jsonl": f'{{"conversation_id": "{A}", "searched": true}}\n',
+    }
+
+    assert ids_of(write(name, lines[name])) == [A]
+
+
 def test_other_columns_are_not_looked_at(write: Write) -> None:
     table = f"at,conversation_id,of\n1,{A}\n2,{B},3,4,5\n"
 

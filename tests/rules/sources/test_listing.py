@@ -26,7 +26,7 @@ FROM_2000 = datetime(2000, 1, 2)  # noqa: DTZ001 (hypothesis adds the zone)
 def read(**entry: object) -> tuple[Conversation | None, list[str]]:
     """Read an entry, and return what was said about it too."""
     said: list[str] = []
-    return read_entry(entry, "file", "Line 7", said.append), said
+    return read_entry(entry, "file", "Line 7", said.append, has_talks=True), said
 
 
 @pytest.mark.parametrize(
@@ -264,15 +264,53 @@ def test_an_entry_may_name_a_talk_of_its_conversation(began: object) -> None:
     assert said == []
 
 
-@pytest.mark.parametrize("value", [None, "", 0, -1, "x", 1.5])
-def test_what_is_no_number_of_a_talk_names_none(value: object) -> None:
-    found, _ = read(conversation_id=ID, talk_id=value)
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_an_entry_may_name_no_talk(value: object) -> None:
+    assert read(conversation_id=ID, talk_id=value) == (Conversation(ID, "file"), [])
+
+
+@pytest.mark.parametrize(
+    "value", [42, "42", " 42 ", 42.0, "42.0", Decimal(42), Decimal("42.00")]
+)
+def test_numbers_are_read_however_they_are_written(value: object) -> None:
+    found, said = read(conversation_id=ID, talk_id=value, account_id=value)
 
     assert found is not None
-    assert found.talk is None
+    assert found.talk is not None
+    assert (found.talk.talk_id, found.account_id) == (42, 42)
+    assert said == []
 
 
-@pytest.mark.parametrize("value", [None, "yesterday", 5])
+NO_NUMBERS = [0, -1, "x", 1.5, "4.2", True, float("nan"), Decimal("sNaN"), 10**400, []]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize("column", ["talk_id", "account_id"])
+def test_a_talk_that_cannot_be_told_from_others_is_reported_and_left_out(
+    column: str, value: object
+) -> None:
+    entry = {"talk_id": 42, "account_id": 7, column: value}
+
+    found, (line,) = read(conversation_id=ID, **entry)
+
+    assert found is None
+    assert line.startswith(f"Line 7 was left out: its {column} is no whole number")
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: str(value)[:20])
+def test_columns_of_talks_are_any_others_in_a_list_without_talks(value: object) -> None:
+    said: list[str] = []
+    entry = {"conversation_id": ID, "talk_id": value, "account_id": value}
+
+    found = read_entry(entry, "file", "Line 7", said.append)
+
+    assert found == Conversation(ID, "file")
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "value", [None, "yesterday", 5, "2025-01-05", " 2025-01-05 ", date(2025, 1, 5)]
+)
 def test_a_talk_may_not_tell_when_it_began(value: object) -> None:
     found, _ = read(conversation_id=ID, talk_id=42, created_at=value)
 

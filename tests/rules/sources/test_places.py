@@ -86,3 +86,30 @@ def test_a_place_that_needs_a_package_says_which(
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="found_talks_file cannot be found"):
         is_there(SETTING, str(tmp_path / "nowhere" / "f.jsonl"), 30)
+
+
+def test_what_a_link_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    there = tmp_path / "elsewhere" / "f.jsonl"
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(there)
+
+    assert not is_there(SETTING, str(link), 30)
+    write(str(link), "new\n")
+
+    assert there.read_text("utf-8") == read(str(link)) == "new\n"
+
+
+def test_where_nobody_can_tell_no_file_is_taken_for_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write("memory://bucket/f.jsonl", "x")
+    kind = type(fsspec.filesystem("memory"))
+    monkeypatch.setattr(kind, "info", _refused)
+
+    with pytest.raises(RunError, match="found_talks_file cannot be found"):
+        is_there(SETTING, "memory://bucket/f.jsonl", 30)
+
+
+def _refused(*_args: object, **_more: object) -> None:
+    raise PermissionError(13, "")

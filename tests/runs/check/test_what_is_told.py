@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from sandbox import CRM_ROOT, OWN_ORIGIN, Faults, Terms, long_lived_token
+from sandbox import ACCOUNT_ID, CRM_ROOT, OWN_ORIGIN, Faults, Terms, long_lived_token
 from tap_kommo_chats.check.render import rendered
 from tap_kommo_chats.check.report import Level
 from tests.support.check import FAILING, CheckedAccount, line_of, lines_of, seen
@@ -137,6 +137,28 @@ def test_a_list_that_cannot_be_used_is_told(
 
     assert list(lines_of(report, *FAILING)) == ["conversations_file"]
     assert not account.is_read(config)
+
+
+@pytest.mark.parametrize(
+    ("content", "level"),
+    [
+        (None, Level.OK),
+        ('{"searched": {}, "account_id": NUMBER}\n', Level.OK),
+        ('{"searched": {}, "account_id": 1}\n', Level.FAILED),
+        ("no JSON\n", Level.FAILED),
+    ],
+)
+def test_a_file_of_found_talks_is_told_to_be_one(
+    account: CheckedAccount, tmp_path: Path, content: str | None, level: Level
+) -> None:
+    file = tmp_path / "found.jsonl"
+    if content is not None:
+        file.write_text(content.replace("NUMBER", str(ACCOUNT_ID)), "utf-8")
+
+    report = account.check(account.config(found_talks_file=str(file)))
+
+    assert line_of(report, "found_talks_file").level is level
+    assert file.exists() is (content is not None)
 
 
 def test_a_query_that_fails_is_told(account: CheckedAccount) -> None:

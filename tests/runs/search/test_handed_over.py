@@ -11,23 +11,27 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox import ACCOUNT_ID, CRM_ROOT, OWN_ORIGIN, ConversationStore, Sandbox, Terms
 from tap_kommo_chats.errors import IncompleteRunError, RunError
 from tap_kommo_chats.tap import TapKommoChats
+from tap_kommo_chats.times import format_instant
 from tests.support.account import DAY, HOUR, SECOND, START, WABA
 from tests.support.native import NativeAccount, said
 from tests.support.tap import captured_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from sandbox import CrmRequest
     from tests.support.tap import Output
 
 READ = ("chat_history", "talk_messages", "conversations", "runs")
+MARK = '{"searched": {}, "account_id": ACCOUNT}\n'
 CHATS = ("c0", "c1", "c2")
 """The first is of the channel of one's own."""
 
@@ -56,22 +60,29 @@ class Shared(NativeAccount):
 
     def read(self, shard: str = "1/1", **more: object) -> Output:
         """Read a part of what was found, and nothing that a search writes."""
-        config = self.reading(shard, **more)
-        catalog = TapKommoChats(config=config).catalog_dict
-        for entry in catalog["streams"]:
-            selected = entry["tap_stream_id"] in READ
-            entry["metadata"][-1]["metadata"]["selected"] = selected
-        with self.clock(), captured_output() as collected:
-            state = deepcopy(self.states.get(shard))
-            TapKommoChats(config=config, catalog=catalog, state=state).sync_all()
-        (output,) = collected
+        output = self.run_of(self.reading(shard, **more), READ, self.states.get(shard))
         self.states[shard] = output.state
         self.written.setdefault(shard, []).append(output)
         return output
 
+    def run_of(
+        self, config: dict[str, Any], streams: Sequence[str], state: Any
+    ) -> Output:
+        """Run with some of the streams selected."""
+        catalog = TapKommoChats(config=config).catalog_dict
+        for entry in catalog["streams"]:
+            selected = entry["tap_stream_id"] in streams
+            entry["metadata"][-1]["metadata"]["selected"] = selected
+        with self.clock(), captured_output() as collected:
+            TapKommoChats(
+                config=config, catalog=catalog, state=deepcopy(state)
+            ).sync_all()
+        return collected[0]
+
     def kept(self) -> dict[int, dict[str, Any]]:
         """What the file has of each talk."""
-        _, *lines = self.file.read_text("utf-8").splitlines()
+        mark, *lines, end = self.file.read_text("utf-8").splitlines()
+        assert mark == end
         entries = [json.loads(line) for line in lines]
         assert len(entries) == len({entry["talk_id"] for entry in entries})
         return {entry["talk_id"]: entry for entry in entries}
@@ -232,6 +243,19 @@ def test_a_search_keeps_what_earlier_ones_found(account: Shared) -> None:
     }
 
 
+@pytest.mark.parametrize("streams", [(), ("runs",), ("accounts", "users")])
+def test_a_search_for_others_needs_no_stream_that_lives_off_it(
+    account: Shared, streams: tuple[str, ...]
+) -> None:
+    account.open_talk(1, "a")
+    account.now += SECOND
+    config = account.config(native_channels=None, found_talks_file=str(account.file))
+
+    account.run_of(config, streams, None)
+
+    assert account.kept().keys() == {1}
+
+
 def test_a_closing_is_no_activity(account: Shared) -> None:
     account.open_talk(1, "a")
     account.say(1)
@@ -257,7 +281,7 @@ def test_a_packed_file_is_packed(account: Shared, tmp_path: Path) -> None:
     account.search()
     account.read()
 
-    assert len(gzip.decompress(account.file.read_bytes()).splitlines()) == 2
+    assert len(gzip.decompress(account.file.read_bytes()).splitlines()) == 3
     assert native_of(*all_of(account)) == Counter([new])
 
 
@@ -327,8 +351,9 @@ def test_a_lost_file_is_made_anew_and_no_other_row_is_written_again(
         '{"searched": 1}\n',
         '{"searched": {"other": 1}, "account_id": ACCOUNT}\n',
         '{"searched": {}, "account_id": 1}\n',
-        '{"searched": {}, "account_id": ACCOUNT}\n{"conversation_id": "a"}\n',
-        '{"searched": {}, "account_id": ACCOUNT}\n{"talk_id": 1, "updated_at": "x"}\n',
+        MARK,
+        MARK + '{"conversation_id": "a"}\n' + MARK,
+        MARK + '{"talk_id": 1, "updated_at": "x"}\n' + MARK,
     ],
 )
 def test_a_file_that_no_search_of_the_account_wrote_is_left_as_it_is(
@@ -343,6 +368,48 @@ def test_a_file_that_no_search_of_the_account_wrote_is_left_as_it_is(
 
     assert isinstance(error, RunError | IncompleteRunError)
     assert account.file.read_text("utf-8") == content
+
+
+@pytest.mark.parametrize("lines", range(1, 5))
+def test_a_file_that_was_cut_off_is_left_as_it_is(account: Shared, lines: int) -> None:
+    for talk_id in (1, 2, 3):
+        account.open_talk(talk_id, f"c{talk_id}")
+    account.now += SECOND
+    account.search()
+    whole = account.file.read_text("utf-8").splitlines(keepends=True)
+    content = "".join(whole[:lines])
+    account.file.write_text(content, "utf-8")
+    config = account.config(native_channels=None, found_talks_file=str(account.file))
+
+    _, error = account.try_config(config, account.states["search"])
+
+    assert isinstance(error, IncompleteRunError)
+    assert account.file.read_text("utf-8") == content
+
+
+def test_a_file_that_is_replaced_during_a_search_is_left_as_it_is(
+    account: Shared,
+) -> None:
+    account.open_talk(1, "a")
+    account.now += SECOND
+    account.search()
+    older = account.file.read_text("utf-8")
+    account.now += DAY
+    account.open_talk(2, "b")
+    account.now += SECOND
+    account.search()
+    config = account.config(native_channels=None, found_talks_file=str(account.file))
+
+    def put_back(asked: CrmRequest) -> None:
+        if "/events" in asked.target:
+            account.file.write_text(older, "utf-8")
+
+    account.crm.before_page = put_back
+
+    _, error = account.try_config(config, account.states["search"])
+
+    assert isinstance(error, IncompleteRunError)
+    assert account.file.read_text("utf-8") == older
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_search(
@@ -418,6 +485,123 @@ def test_talks_of_channels_that_are_not_looked_at_are_passed_over(
     assert said(output) == [new]
     assert account.talks_asked() == [1]
     assert account.asked() == []
+
+
+@pytest.mark.parametrize(
+    ("searched", "is_fit"), [(True, True), ([WABA], True), (["telegram"], False)]
+)
+def test_a_search_of_fewer_channels_is_reported(
+    account: Shared,
+    searched: object,
+    is_fit: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    account.open_talk(1, "a")
+    account.open_talk(2, "b", origin="telegram")
+    account.now += SECOND
+    account.search(native_channels=searched)
+    config = account.reading("1/1", native_channels=[WABA])
+    del config["crm_origins"], config["scope_id"], config["channel_secret"]
+
+    output, error = account.try_config(config, None)
+
+    assert isinstance(error, IncompleteRunError) is not is_fit
+    assert [row["sources"] for row in output.records_of("conversations")] == [["crm"]]
+
+
+def test_a_talk_whose_number_cannot_be_read_is_reported_and_not_taken_for_one_s_own(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    list_in({"conversation_id": "a", "talk_id": "x", "origin": WABA})
+
+    _, error = account.try_config(account.reading("1/1"), None)
+
+    assert isinstance(error, IncompleteRunError)
+    assert account.asked() == []
+
+
+def test_without_their_beginnings_talks_keep_the_messages_that_they_give(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    expected = {}
+    for talk_id in (1, 2):
+        account.open_talk(talk_id, "a")
+        expected[account.say(talk_id)] = talk_id
+        account.now += DAY
+    list_in(*({"conversation_id": "a", "talk_id": n, "origin": WABA} for n in (1, 2)))
+
+    rows = account.read().records_of("talk_messages")
+
+    assert {row["message_id"]: row["talk_id"] for row in rows} == expected
+
+
+def test_a_talk_that_began_on_some_day_is_read_from_its_beginning(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    entries = []
+    for talk_id in (1, 2):
+        account.now += 2 * DAY
+        account.open_talk(talk_id, "a")
+        new = account.say(talk_id)
+        account.now += SECOND
+        day = format_instant(account.now)[:10]
+        entries.append({"talk_id": talk_id, "origin": WABA, "created_at": day})
+        list_in(*({"conversation_id": "a", **entry} for entry in entries))
+
+        output = account.read(lookback_days=0)
+
+        assert new in said(output)
+
+
+def test_lists_without_a_talk_of_a_channel_that_is_looked_at_are_reported(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    list_in({"conversation_id": "a", "talk_id": 1, "origin": "tele\x1bgram"})
+    config = account.reading("1/1", native_channels=[WABA])
+
+    _, error = account.try_config(config, None)
+
+    assert isinstance(error, IncompleteRunError)
+    assert (account.asked(), account.talks_asked()) == ([], [])
+
+
+def test_beside_a_search_a_list_may_have_talks_too(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    account.open_talk(1, "a")
+    new = account.say(1)
+    name = account.message("b")
+    list_in(
+        {"conversation_id": "a", "talk_id": 1, "origin": WABA},
+        {"conversation_id": "b", "talk_id": 2, "origin": OWN_ORIGIN},
+    )
+    account.now += SECOND
+
+    output = account.run_with(account.reading("1/1", search_crm=True))
+
+    assert (said(output), own_of(output)) == ([new], Counter([name]))
+    assert account.asked() == ["b"]
+    # Of the search, which knows more of it than the list.
+    assert [row["status"] for row in output.records_of("talks")] == ["in_work"]
+
+
+def test_what_is_owed_is_asked_for_though_no_list_names_it(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    account.open_talk(1, "a", origin=OWN_ORIGIN)
+    name = account.message("a")
+    account.event(talk_id=1)
+    account.now += SECOND
+    account.sandbox.answer = lambda request: (
+        web.Response(status=404) if request.conversation_id == "a" else None
+    )
+    failed, _ = account.try_config(account.with_channel(), None)
+    account.sandbox.answer = None
+    account.now += DAY
+    list_in()
+
+    output = account.run_with(account.reading("1/1"), failed.state)
+
+    assert own_of(output) == Counter([name])
 
 
 def test_an_entry_without_a_talk_is_a_conversation_of_the_own_channel(

@@ -20,6 +20,7 @@ import msgspec
 
 from tap_kommo_chats.errors import RunError, StateError
 from tap_kommo_chats.integers import read_id
+from tap_kommo_chats.sources.file import LINE_AT_MOST
 from tap_kommo_chats.sources.listing import (
     ACCOUNT_COLUMN,
     BEGIN_COLUMN,
@@ -30,12 +31,12 @@ from tap_kommo_chats.sources.listing import (
     TIME_COLUMN,
 )
 from tap_kommo_chats.sources.places import is_there, opened, replaced
-from tap_kommo_chats.state.layout import OF_A_SEARCH, check_part
+from tap_kommo_chats.state.layout import EVENTS, OF_A_SEARCH, check_part
 from tap_kommo_chats.state.search_mark import SearchMark
 from tap_kommo_chats.times import SECOND_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tap_kommo_chats.records.talks import Talk
     from tap_kommo_chats.state.seen_talks import SeenTalks
@@ -94,13 +95,21 @@ class FoundTalks:
             RunError: If the file cannot be written. Then it stays as it was.
         """
         with replaced(SETTING, self._location, self._timeout) as file:
-            mark = _line({MARK_COLUMN: self._part, ACCOUNT_COLUMN: self._account_id})
+            mark = self._mark_line()
             file.write(mark)
             for line in self._others(seen):
                 file.write(line)
             for talk, active_ms in seen.active():
                 file.write(_line(self._entry(talk, active_ms)))
             file.write(mark)
+
+    def _mark_line(self) -> str:
+        mark = {MARK_COLUMN: self._part, ACCOUNT_COLUMN: self._account_id}
+        if len(line := _line(mark)) <= LINE_AT_MOST:
+            return line
+        # Longer than a list's line may be. What was acted on is acted on once more.
+        self._part.pop(EVENTS, None)
+        return _line(mark)
 
     def _others(self, seen: SeenTalks) -> Iterator[str]:
         """Yield the lines of talks that were not seen. Of others the time counts."""
@@ -146,7 +155,7 @@ class FoundTalks:
         }
 
 
-def _line(entry: dict[str, object]) -> str:
+def _line(entry: Mapping[str, object]) -> str:
     return msgspec.json.encode(entry).decode() + "\n"
 
 

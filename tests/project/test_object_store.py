@@ -21,6 +21,7 @@ from tests.support.meltano_project import (
     share_plugins,
     without_settings,
 )
+from tests.support.native import NativeAccount
 from tests.support.object_store import object_store
 from tests.support.tap import config_for
 
@@ -210,14 +211,38 @@ def test_the_tap_reads_a_list_of_conversations_from_the_store(
         "conversations_file": f"s3://{BUCKET}/lists/today.txt",
     }
     del config["conversation_ids"]
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(config), encoding="utf-8")
 
-    output = ended(
+    output = ran(config, store, tmp_path)
+
+    assert output.count('"type":"RECORD","stream":"chat_history"') == 1
+
+
+def test_what_searches_find_is_kept_in_the_store_and_read_there(
+    store: ObjectStore, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    account = NativeAccount(sandbox)
+    place = f"s3://{BUCKET}/found/north.jsonl.gz"
+    search = account.config(native_channels=None, found_talks_file=place)
+    for talk_id in (1, 2):
+        account.open_talk(talk_id, f"chat{talk_id}")
+        account.say(talk_id)
+        # The second one adds to what the first one kept.
+        ran(search, store, tmp_path)
+
+    output = ran(
+        account.config(search_crm=False, conversations_file=place), store, tmp_path
+    )
+
+    assert output.count('"type":"RECORD","stream":"talk_messages"') == 2
+
+
+def ran(config: dict[str, Any], store: ObjectStore, folder: Path) -> str:
+    """Run the tap with its extra for S3, and return what it wrote."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return ended(
         *(UV, "run", "--quiet", "--isolated", "--locked", "--no-default-groups"),
         *("--extra=s3", TAP, f"--config={path}"),
         folder=ROOT,
         env={**os.environ, **store.environment},
     )
-
-    assert output.count('"type":"RECORD","stream":"chat_history"') == 1

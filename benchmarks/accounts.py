@@ -91,14 +91,7 @@ def _given(
                 "password": sandbox.secret,
                 "extra": {name: {"api_url": sandbox.url} for name in names},
             },
-            "kommo_warehouse": {
-                "conn_type": "postgres",
-                "host": postgres.host,
-                "port": postgres.port,
-                "login": postgres.user,
-                "password": postgres.password,
-                "schema": postgres.create_database(),
-            },
+            "kommo_warehouse": postgres.airflow_connection(postgres.create_database()),
         },
         "variables": {"kommo_accounts": dict.fromkeys(names, account)},
     }

@@ -16,7 +16,7 @@ from tap_kommo_chats.settings.values import ACCOUNT_ID, CrmSettings, TalkNumbers
 if TYPE_CHECKING:
     from tap_kommo_chats.settings.reader import Config
 
-LISTS = ("conversations_file", "conversations_sql_url", "conversations_sql_query")
+_LISTS = ("conversations_file", "conversations_sql_url", "conversations_sql_query")
 _OF_A_CHANNEL = (
     *("channel_secret", "scope_id", "channel_id", "conversation_ids", "crm_origins"),
 )
@@ -29,7 +29,7 @@ def names_channel(config: Config) -> bool:
     So does a list of conversations, but for one of what another run's search found,
     which may name talks of native channels.
     """
-    lists = () if config.get("search_crm") is False else LISTS
+    lists = () if config.get("search_crm") is False else _LISTS
     given = (config.get(name) for name in (*_OF_A_CHANNEL, *lists))
     return any(value is not None and value != [] for value in given)
 
@@ -86,7 +86,7 @@ class CrmReader(Reader):
         if given is not False:
             self.problems.append("search_crm is neither true nor false: write either")
             return True
-        if not any(self.config.get(name) for name in LISTS):
+        if not any(self.config.get(name) for name in _LISTS):
             self.problems.append(
                 "search_crm is false, and nothing names what another run's search "
                 "found: write conversations_file, or conversations_sql_url and "

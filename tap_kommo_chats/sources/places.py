@@ -108,19 +108,18 @@ def replaced(setting: str, location: str, timeout: int) -> Iterator[TextIO]:
     """
     with _explained(setting, location, "written", "and that this user may write it"):
         files, path = _files(location, timeout)
-        if _is_here(files):
-            # Of this name, so that those that are killed leave one between them.
-            draft = Path(path).with_name(f".{Path(path).name}.part")
-            with _written(draft, location) as text:
-                yield text
-            draft.replace(path)
-            return
-        with TemporaryDirectory() as folder:
+        is_here = _is_here(files)
+        # Its own, so that two who write at once mix nothing; on this machine beside
+        # the file, because only from there it can take its place at once.
+        beside = Path(path).parent if is_here else None
+        with TemporaryDirectory(prefix=".draft-", dir=beside) as folder:
             draft = Path(folder, "draft")
             with _written(draft, location) as text:
                 yield text
-            # At once: what breaks off leaves what was there.
-            files.put_file(str(draft), path)
+            if is_here:
+                draft.replace(path)
+            else:
+                files.put_file(str(draft), path)
 
 
 @contextmanager

@@ -641,14 +641,7 @@ def connections(
                 "passing": {"api_url": small.url},
             },
         },
-        "kommo_warehouse": {
-            "conn_type": "postgres",
-            "host": postgres.host,
-            "port": postgres.port,
-            "login": postgres.user,
-            "password": postgres.password,
-            "schema": database,
-        },
+        "kommo_warehouse": postgres.airflow_connection(database),
     }
 
 

@@ -100,14 +100,7 @@ def cluster(
         }
         airflow = stack.enter_context(Airflow(folder / "home", settings))
         failed_before = request.session.testsfailed
-        warehouse = {
-            "conn_type": "postgres",
-            "host": postgres.host,
-            "port": postgres.port,
-            "login": postgres.user,
-            "password": postgres.password,
-            "schema": databases["warehouse"],
-        }
+        warehouse = postgres.airflow_connection(databases["warehouse"])
         for kind, content in (
             (
                 "connections",

@@ -101,6 +101,17 @@ class PostgresServer:
         """Stop the server and remove its data."""
         self._left.close()
 
+    def airflow_connection(self, database: str) -> dict[str, Any]:
+        """Say to Airflow where a database is."""
+        return {
+            "conn_type": "postgres",
+            "host": self.host,
+            "port": self.port,
+            "login": self.user,
+            "password": self.password,
+            "schema": database,
+        }
+
     def url(self, database: str) -> str:
         """Return what SQLAlchemy connects with.
 

@@ -65,6 +65,17 @@ def test_while_it_is_written_the_one_before_is_read(place: str) -> None:
     assert read(place) == "one\ntwo\n"
 
 
+def test_two_that_write_at_once_mix_nothing(place: str) -> None:
+    with replaced(SETTING, place, 30) as one:
+        one.write("one\n")
+        with replaced(SETTING, place, 30) as other:
+            other.write("other\n")
+        assert read(place) == "other\n"
+        one.write("more\n")
+
+    assert read(place) == "one\nmore\n"
+
+
 def test_a_file_is_for_its_owner_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     write(str(tmp_path / "found.jsonl.gz"), "x")
 

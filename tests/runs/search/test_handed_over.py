@@ -427,19 +427,21 @@ def test_a_folder_that_is_not_there_is_told_before_the_search(
 def test_a_run_that_does_not_search_leaves_the_marks_of_searches(
     account: Shared,
 ) -> None:
+    # Made before all that follows.
+    account.file.write_text("", "utf-8")
     account.open_talk(1, "a")
     account.now += SECOND
-    account.states["1/1"] = account.run_with(account.with_channel()).state
-    late = account.say(1)
-    account.now += SECOND
-    # It was made before.
-    account.file.write_text("", "utf-8")
+    account.read(search_crm=True)
+    account.open_talk(2, "b")
+    late = account.say(2)
+    # By more than what searches overlap.
+    account.now += 3 * DAY
     account.read()
     account.now += 3 * DAY
 
-    searched = account.run_with(account.with_channel(), account.states["1/1"])
+    searched = account.read(search_crm=True)
 
-    assert late in said(searched)
+    assert said(searched) == [late]
 
 
 @pytest.mark.parametrize("is_searched", [True, False])

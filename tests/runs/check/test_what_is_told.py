@@ -12,6 +12,7 @@ from aiohttp import web
 from sandbox import ACCOUNT_ID, CRM_ROOT, OWN_ORIGIN, Faults, Terms, long_lived_token
 from tap_kommo_chats.check.render import rendered
 from tap_kommo_chats.check.report import Level
+from tests.support.account import WABA
 from tests.support.check import FAILING, CheckedAccount, line_of, lines_of, seen
 
 if TYPE_CHECKING:
@@ -159,6 +160,26 @@ def test_a_file_of_found_talks_is_told_to_be_one(
 
     assert line_of(report, "found_talks_file").level is level
     assert file.exists() is (content is not None)
+
+
+def test_no_chat_of_a_native_channel_is_tried_as_one_of_the_own(
+    account: CheckedAccount, tmp_path: Path
+) -> None:
+    file = tmp_path / "found.jsonl"
+    rows = [("native", 2, WABA), (account.CHAT, 1, "amo.ext.9")]
+    lines = (
+        json.dumps({"conversation_id": chat, "talk_id": number, "origin": origin})
+        for chat, number, origin in rows
+    )
+    file.write_text("\n".join(lines), "utf-8")
+
+    account.check(
+        account.config(
+            crm_origins=["amo.ext.9"], search_crm=False, conversations_file=str(file)
+        )
+    )
+
+    assert set(account.asked()) == {account.CHAT}
 
 
 def test_a_query_that_fails_is_told(account: CheckedAccount) -> None:

@@ -444,6 +444,34 @@ def test_a_run_that_does_not_search_leaves_the_marks_of_searches(
     assert said(searched) == [late]
 
 
+def test_what_a_search_once_watched_is_asked_for_where_a_list_tells_no_time(
+    account: Shared, list_in: Callable[..., None]
+) -> None:
+    account.file.write_text("", "utf-8")
+    account.open_talk(1, "a")
+    account.say(1)
+    account.open_talk(2, "b", origin=OWN_ORIGIN)
+    account.message("b")
+    account.event(talk_id=2)
+    account.now += SECOND
+    account.read(search_crm=True)
+    # Long after the last visit.
+    account.now += 9 * DAY
+    account.read(search_crm=True)
+    account.now += DAY
+    native, own = account.say(1), account.message("b")
+    list_in(
+        {"conversation_id": "a", "talk_id": 1, "origin": WABA},
+        {"conversation_id": "b", "talk_id": 2, "origin": OWN_ORIGIN},
+    )
+    account.now += SECOND
+
+    output = account.read()
+
+    assert said(output) == [native]
+    assert own_of(output) == Counter([own])
+
+
 @pytest.mark.parametrize("is_searched", [True, False])
 def test_streams_of_the_search_are_offered_where_there_is_one(
     account: Shared,
